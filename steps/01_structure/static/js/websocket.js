@@ -1,0 +1,1 @@
+// The page loads this script; step 4 makes it connect.

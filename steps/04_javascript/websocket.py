@@ -1,0 +1,17 @@
+"""A Quart app that echoes every message it receives on a WebSocket."""
+
+from quart import Quart, render_template, websocket
+
+app = Quart(__name__)
+
+
+@app.get("/")
+async def index():
+    return await render_template("index.html")
+
+
+@app.websocket("/ws")
+async def ws():
+    while True:
+        data = await websocket.receive()
+        await websocket.send(f"echo {data}")

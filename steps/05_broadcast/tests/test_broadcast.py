@@ -1,0 +1,138 @@
+import asyncio
+import tracemalloc
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+pytestmark = pytest.mark.asyncio
+
+
+async def all_hear(clients, *messages):
+    for client in clients:
+        heard = [await client.receive() for _ in messages]
+        assert heard == list(messages), f"expected {list(messages)}, but a client heard {heard}"
+
+
+@asynccontextmanager
+async def joined(app, *names):
+    """Connect a client for each name; who has heard their own name is in."""
+    async with AsyncExitStack() as stack:
+        clients = []
+        for name in names:
+            connection = app.test_client().websocket("/api/v2/ws")
+            clients.append(await stack.enter_async_context(connection))
+            await clients[-1].send(name)
+            await all_hear(clients, name)
+        yield clients
+
+
+async def test_the_handshake_completes_before_any_message_exists(app):
+    async with app.test_client().websocket("/api/v2/ws"):
+        pass  # Entering the block is the handshake; it has a deadline.
+
+
+async def test_everyone_hears_everyone_in_one_order(app):
+    async with joined(app, "alice", "bob", "carol") as (alice, bob, carol):
+        for number in "12":
+            for name, client in (("alice", alice), ("bob", bob), ("carol", carol)):
+                await client.send(f"{number} from {name}")
+        order = [await alice.receive() for _ in range(6)]
+        assert len(set(order)) == 6, f"alice should hear six messages once each, but heard {order}"
+        await all_hear([bob, carol], *order)
+
+
+async def test_those_who_stay_still_hear_when_one_leaves(app):
+    async with joined(app, "alice", "bob") as (alice, bob):
+        async with joined(app, "carol"):
+            await all_hear([alice, bob], "carol")
+        await alice.send("still here?")
+        await all_hear([alice, bob], "still here?")
+
+
+async def test_a_client_that_leaves_is_forgotten(app):
+    async with joined(app, "alice") as (alice,):
+        async with joined(app, "bob"):
+            await all_hear([alice], "bob")
+        tracemalloc.start()
+        for number in range(30):
+            await alice.send(f"{number:0100000}")
+            await alice.receive()
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert kept < 1_500_000, (
+        f"bob left, and {kept:,} bytes of what alice said since are still kept for him: "
+        "is his queue removed when his handler ends, however it ends?"
+    )
+
+
+async def test_a_client_that_vanishes_harms_nobody(app):
+    async with joined(app, "alice", "bob", "carol") as (alice, bob, carol):
+        await carol.disconnect()  # without goodbye
+        for message in ("one", "two"):
+            await alice.send(message)
+            await all_hear([alice, bob], message)
+
+
+async def test_a_client_that_only_listens_hears_everyone(app):
+    async with app.test_client().websocket("/api/v2/ws") as bob:
+        async with joined(app, "alice") as (alice,):
+            await alice.send("hello")
+            await all_hear([bob], "alice", "hello")
+
+
+async def test_a_client_may_send_without_reading(app):
+    messages = [f"message {number}" for number in range(100)]
+    async with joined(app, "alice", "bob") as (alice, bob):
+        for message in messages:
+            await alice.send(message)
+        await all_hear([bob, alice], *messages)
+
+
+async def test_a_post_reaches_everyone(app):
+    async with joined(app, "alice", "bob", "carol") as clients:
+        response = await app.test_client().post("/api/v2/messages", data="from a POST: ½".encode())
+        assert response.status_code == 204, f"the POST is answered with {response.status}"
+        await all_hear(clients, "from a POST: ½")
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe"], ids=["empty", "not UTF-8"])
+async def test_a_post_that_is_no_message_is_refused_with_a_sentence(app, body):
+    response = await app.test_client().post("/api/v2/messages", data=body)
+    assert response.status_code == 400, f"the POST is answered with {response.status}"
+    assert "UTF-8" in await response.get_data(as_text=True)
+
+
+async def test_echo_still_echoes(app):
+    async with joined(app, "alice") as (alice,):
+        async with app.test_client().websocket("/ws") as bob:
+            await bob.send("hello")
+            assert await bob.receive() == "echo hello"
+        await alice.send("only me")
+        await all_hear([alice], "only me")
+
+
+async def test_a_tcp_line_reaches_everyone(app, tcp_connect):
+    async with app.test_app(), joined(app, "alice", "bob", "carol") as clients:
+        _, writer = await tcp_connect()
+        writer.write("from TCP: ½\n".encode() + b"with CR LF\r\n")
+        await all_hear(clients, "from TCP: ½", "with CR LF")
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe\n", b"x" * 70_000 + b"\n"], ids=["not UTF-8", "long"])
+async def test_a_bad_tcp_line_ends_just_that_tcp_client_with_a_sentence(app, tcp_connect, line):
+    async with app.test_app(), joined(app, "alice", "bob", "carol") as clients:
+        daves_reader, daves_writer = await tcp_connect()
+        _, erins_writer = await tcp_connect()
+        daves_writer.write(line)
+        async with asyncio.timeout(2):
+            answer = await daves_reader.read()  # up to the end of the connection
+        assert b"UTF-8" in answer, f"dave sent a bad line over TCP, and is told {answer}"
+        erins_writer.write(b"hello from erin\n")
+        await all_hear(clients, "hello from erin")
+
+
+async def test_the_tcp_source_starts_and_stops_with_the_app(app, tcp_connect):
+    async with app.test_app():
+        await tcp_connect()
+    with pytest.raises(AssertionError, match="nothing listens"):
+        await tcp_connect()

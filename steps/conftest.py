@@ -1,0 +1,574 @@
+"""What the tests of every step use: the project's app, in-process or on a real server.
+
+`--project DIR` tests the websocket.py in DIR in place of the step's own. `--live` puts it on a
+real server on a free port, and the same tests talk to it over real sockets.
+"""
+
+import asyncio
+import os
+import runpy
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import urllib.error
+import urllib.request
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from quart import Response, got_request_exception, got_websocket_exception
+from quart.testing import QuartClient
+from quart.testing.connections import (
+    TestWebsocketConnection,
+    WebsocketDisconnectError,
+    WebsocketResponseError,
+)
+
+DEADLINE = 2  # seconds, for whatever a test waits for
+START_DEADLINE = 20  # seconds, for a server to start
+NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("workshop")
+    group.addoption("--project", type=Path, help="test the websocket.py in this folder")
+    group.addoption("--live", action="store_true", help="test on a real server, over real sockets")
+
+
+# ---- The project and its app
+
+
+@pytest.fixture
+def project(request):
+    """The folder that is tested: --project, or else the step that the test belongs to."""
+    return (request.config.getoption("project") or request.path.parents[1]).resolve()
+
+
+@pytest.fixture
+def tcp_port(request, monkeypatch):
+    """A free port, in QUART_TCP_PORT before the app is loaded."""
+    port = request.param if hasattr(request, "param") else free_port()
+    monkeypatch.setenv("QUART_TCP_PORT", str(port))
+    return port
+
+
+@pytest.fixture
+def app(request, project, tcp_port):
+    """The project's app, loaded afresh: in-process, or with --live on a real server."""
+    loaded = load(project)
+    if isinstance(loaded, NoApp) or not request.config.getoption("live"):
+        yield loaded
+    else:
+        live_app = LiveApp(loaded)
+        yield live_app
+        live_app.server.stop(wait=False)
+
+
+@pytest.fixture
+def server(project, tcp_port):
+    """A real server with the project's app: `.url` and `.stop()`."""
+    loaded = load(project)
+    assert not isinstance(loaded, NoApp), loaded.reason
+    server = LiveServer(loaded)
+    server.start()
+    yield server
+    server.stop(wait=False)
+
+
+class NoApp:
+    """In place of an app that cannot be loaded: whoever uses it is told why."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+    def test_client(self):
+        raise AssertionError(self.reason)
+
+    test_app = test_client
+
+
+def load(project):
+    """Run the project's websocket.py and return its app, or a NoApp that says what is wrong."""
+    path = project / "websocket.py"
+    if not path.is_file():
+        return NoApp("there is no websocket.py yet")
+    try:
+        app = runpy.run_path(str(path), run_name="websocket").get("app")
+    except Exception as error:
+        return NoApp(describe(error))
+    if app is None:
+        return NoApp("websocket.py makes no `app`")
+    app.test_client_class = InProcessClient
+    app.errors = []
+    for signal in (got_request_exception, got_websocket_exception):
+        signal.connect(remember_error, app)
+    return app
+
+
+async def remember_error(app, exception):
+    app.errors.append(exception)
+
+
+def describe(error):
+    """Say what an exception is and where in websocket.py it was raised."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, SyntaxError):
+        return f"websocket.py, line {error.lineno}: {type(error).__name__}: {error.msg}"
+    lines = [
+        f"websocket.py, line {frame.lineno}: "
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).name == "websocket.py"
+    ]
+    return f"{''.join(lines[-1:])}{type(error).__name__}: {error}"
+
+
+def because(app):
+    return f" after {describe(app.errors[-1])}" if app.errors else ""
+
+
+# ---- What a client can meet, each with a sentence
+
+
+class Refused(WebsocketResponseError, AssertionError):
+    """The server answered the handshake with a response, which stands in `.response`."""
+
+    def __init__(self, app, path, response):
+        super().__init__(response)
+        self.sentence = (
+            f"the server answers the handshake on {path} with {response.status}{because(app)}"
+        )
+
+    def __str__(self):
+        return self.sentence
+
+
+class Closed(WebsocketDisconnectError, AssertionError):
+    """The server closed the connection, with the close code in `.code`."""
+
+    def __init__(self, app, path, code):
+        super().__init__(code)
+        self.code = code
+        self.sentence = f"the server closes the connection on {path} with code {code}" + (
+            because(app) or ": a handler that returns ends its connection, so is there a loop?"
+        )
+
+    def __str__(self):
+        return self.sentence
+
+
+def no_answer(path):
+    return AssertionError(
+        f"the handshake on {path} is not answered within {DEADLINE} s: a handler that waits for "
+        "something else than its client must `await websocket.accept()` first"
+    )
+
+
+def nothing_came(app, path):
+    return AssertionError(f"nothing came on {path} within {DEADLINE} s{because(app)}")
+
+
+def still_runs(path):
+    return AssertionError(
+        f"the client left {path}, but {DEADLINE} s later its handler still runs: does it catch "
+        "the CancelledError that ends it?"
+    )
+
+
+def explained(app, path, response):
+    """The response, unless it is a 500: then the exception behind it."""
+    assert response.status_code != 500 or not app.errors, (
+        f"{path} is answered with {response.status}{because(app)}"
+    )
+    return response
+
+
+# ---- In-process: Quart's own test client, with deadlines
+
+
+class InProcessConnection(TestWebsocketConnection):
+    async def __aenter__(self):
+        self.path = self.scope["path"]
+        self.answered = asyncio.Event()
+        tasks_before = asyncio.all_tasks()
+        await super().__aenter__()
+        # A real client waits for the handshake, so this one does too.
+        answered = asyncio.create_task(self.answered.wait())
+        await asyncio.wait({answered, self._task}, timeout=DEADLINE, return_when="FIRST_COMPLETED")
+        self.tasks = asyncio.all_tasks() - tasks_before
+        answered.cancel()
+        if self.accepted:
+            return self
+        await self._end()
+        if self.status_code:
+            response = Response(bytes(self.response_data), self.status_code, self.headers)
+            raise Refused(self.app, self.path, response)
+        raise no_answer(self.path)
+
+    async def __aexit__(self, kind, error, trace):
+        if not await self._end() and error is None:
+            raise still_runs(self.path)
+
+    async def _end(self):
+        await self.disconnect()
+        done, pending = await asyncio.wait({self._task}, timeout=DEADLINE)
+        if pending:
+            # A handler that catches every CancelledError can only be closed from outside.
+            for task in self.tasks:
+                if not task.done() and task is not asyncio.current_task():
+                    task.get_coro().close()
+        return done
+
+    async def receive(self):
+        message = asyncio.create_task(self._receive_queue.get())
+        await asyncio.wait({message, self._task}, timeout=DEADLINE, return_when="FIRST_COMPLETED")
+        if not message.done():
+            message.cancel()
+            if self._task.done() and self._task.exception():
+                self.app.errors.append(self._task.exception())
+            raise nothing_came(self.app, self.path)
+        if isinstance(message.result(), WebsocketDisconnectError):
+            raise Closed(self.app, self.path, message.result().args[0])
+        return message.result()
+
+    async def _asgi_send(self, message):
+        await super()._asgi_send(message)
+        if not message.get("more_body", message["type"].endswith("response.start")):
+            self.answered.set()
+
+
+class InProcessClient(QuartClient):
+    websocket_connection_class = InProcessConnection
+
+    async def open(self, path, **options):
+        async with asyncio.timeout(DEADLINE):
+            return explained(self.app, path, await super().open(path, **options))
+
+
+# ---- Live: the same surface over real sockets
+
+
+class LiveServer:
+    """An app on a real server, in a thread of its own."""
+
+    def __init__(self, app):
+        self.app = app
+        self.handlers = {}  # the client's port: a Future that is done when its handler has ended
+        self.thread = None
+
+    def start(self):
+        import uvicorn
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{listener.getsockname()[1]}"
+        self.url = f"http://{self.host}/"
+        config = uvicorn.Config(
+            self.asgi,
+            interface="asgi3",
+            ws="websockets-sansio",
+            lifespan="on",
+            log_level="critical",
+            timeout_graceful_shutdown=1,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, args=[[listener]], daemon=True)
+        self.thread.start()
+        deadline = time.monotonic() + START_DEADLINE
+        while not self.server.started and self.thread.is_alive() and time.monotonic() < deadline:
+            self.thread.join(0.01)
+        assert self.server.started, f"the app does not start{because(self.app)}"
+
+    def stop(self, wait=True):
+        if self.thread:
+            self.server.should_exit = True
+            if wait:
+                self.thread.join(START_DEADLINE)
+            self.thread = None
+
+    async def asgi(self, scope, receive, send):
+        if scope["type"] != "websocket":
+            return await self.app(scope, receive, send)
+        handler = self.handlers[scope["client"][1]] = Future()
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:
+            self.app.errors.append(error)
+        finally:
+            handler.set_result(None)
+
+
+class LiveApp:
+    """A LiveServer with the surface of a Quart app under test."""
+
+    def __init__(self, app):
+        self.server = LiveServer(app)
+
+    def test_client(self):
+        if not self.server.thread:
+            self.server.start()
+        return LiveClient(self.server)
+
+    @asynccontextmanager
+    async def test_app(self):
+        self.test_client()
+        yield self
+        await asyncio.to_thread(self.server.stop)
+
+
+class LiveClient:
+    def __init__(self, server):
+        self.server = server
+
+    def websocket(self, path, headers=None):
+        return LiveConnection(self.server, path, headers)
+
+    async def get(self, path, **options):
+        return await self.open(path, method="GET", **options)
+
+    async def post(self, path, **options):
+        return await self.open(path, method="POST", **options)
+
+    async def open(self, path, *, method="GET", headers=None, data=None):
+        url = f"http://{self.server.host}{path}"
+        data = data.encode() if isinstance(data, str) else data
+        request = urllib.request.Request(url, data, headers or {}, method=method)
+        response = await asyncio.to_thread(self._ask, request)
+        return explained(self.server.app, path, response)
+
+    def _ask(self, request):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            answer = opener.open(request, timeout=DEADLINE)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            return Response(answer.read(), answer.status, dict(answer.headers))
+
+
+class LiveConnection:
+    def __init__(self, server, path, headers):
+        self.server, self.app, self.path, self.headers = server, server.app, path, headers
+        self.accepted = False
+
+    async def __aenter__(self):
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidStatus
+
+        try:
+            self.connection = await connect(
+                f"ws://{self.server.host}{self.path}",
+                additional_headers=self.headers,
+                open_timeout=DEADLINE,
+                close_timeout=DEADLINE,
+                max_size=None,
+                proxy=None,
+            )
+        except InvalidStatus as error:
+            answer = error.response
+            response = Response(answer.body, answer.status_code, dict(answer.headers.raw_items()))
+            raise Refused(self.app, self.path, response) from None
+        except TimeoutError:
+            raise no_answer(self.path) from None
+        self.accepted = True
+        self.port = self.connection.local_address[1]
+        return self
+
+    async def __aexit__(self, kind, error, trace):
+        await self.connection.close()
+        handler = asyncio.wrap_future(self.server.handlers[self.port])
+        done, _ = await asyncio.wait({handler}, timeout=DEADLINE)
+        if not done and error is None:
+            raise still_runs(self.path)
+
+    async def send(self, data):
+        await self.connection.send(data)
+
+    async def receive(self):
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await self.connection.recv()
+        except TimeoutError:
+            raise nothing_came(self.app, self.path) from None
+        except ConnectionClosed:
+            raise Closed(self.app, self.path, self.connection.close_code) from None
+
+    async def disconnect(self):
+        self.connection.transport.abort()
+
+    async def close(self, code=1000):
+        await self.connection.close(code)
+
+
+# ---- Processes and sockets
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def quart_run(project, monkeypatch):
+    """Run the `quart` command in the project, and return the page that it serves at /."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+
+    async def run(*arguments):
+        port = free_port()
+        quart = shutil.which("quart", path=Path(sys.executable).parent) or "quart"
+        command = [quart, *arguments, "--port", str(port)]
+        process = subprocess.Popen(
+            command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            return await asyncio.to_thread(page_when_served, f"http://127.0.0.1:{port}/", process)
+        finally:
+            process.terminate()
+            process.communicate(timeout=START_DEADLINE)
+
+    return run
+
+
+def page_when_served(url, process):
+    deadline = time.monotonic() + START_DEADLINE
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            last_line = process.communicate()[0].strip().rpartition("\n")[2]
+            raise AssertionError(f"`quart run` ends at once, with: {last_line}")
+        try:
+            return urllib.request.urlopen(url, timeout=DEADLINE).read().decode()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"the app answers GET / with {error.code}") from None
+        except OSError:
+            time.sleep(0.01)  # `quart run` does not say when it listens, so ask again
+    raise AssertionError(f"`quart run` serves nothing within {START_DEADLINE} s")
+
+
+@pytest_asyncio.fixture
+async def tcp_connect(tcp_port):
+    """Connect to the app's TCP source: returns a reader and a writer."""
+    writers = []
+
+    async def connect(port=tcp_port):
+        try:
+            async with asyncio.timeout(DEADLINE):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except (ConnectionError, TimeoutError):
+            raise AssertionError(f"nothing listens on TCP port {port}") from None
+        writers.append(writer)
+        return reader, writer
+
+    yield connect
+    for writer in writers:
+        writer.close()
+
+
+# ---- A real browser
+
+
+def missing(what):
+    """Skip a test for want of `what`, or fail it where everything is required."""
+    (pytest.fail if os.environ.get("WORKSHOP_REQUIRE_ALL") == "1" else pytest.skip)(what)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser():
+    """An installed Chromium, Chrome or Edge, without a window."""
+    try:
+        from playwright.async_api import Error, async_playwright
+    except ImportError:
+        missing("no Playwright: pipenv install --dev playwright")
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    ways = [{"executable_path": path} for path in found]
+    ways += [{"channel": "chrome"}, {"channel": "msedge"}, {}]
+    async with async_playwright() as playwright:
+        for way in ways:
+            try:
+                browser = await playwright.chromium.launch(**way)
+                break
+            except Error:
+                continue
+        else:
+            missing(NO_BROWSER)
+        yield browser
+        await browser.close()
+
+
+# What a page did before a test could look: the state's texts, and where it connected to.
+WATCH_STATE = """
+window.states = [];
+new MutationObserver(() => {
+  const text = document.querySelector("[role=status]")?.textContent.trim();
+  if (text && text !== states.at(-1)) states.push(text);
+}).observe(document, {subtree: true, childList: true, characterData: true});
+"""
+WATCH_SOCKET = """
+window.WebSocket = class extends EventTarget {
+  constructor(url) {
+    super();
+    window.connectedTo = new URL(url, location.href.replace(/^http/, "ws")).href;
+  }
+  send() {}
+};
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser):
+    context = await browser.new_context()
+    context.set_default_timeout(DEADLINE * 1000)
+    context.problems = []
+    context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
+    context.on("weberror", lambda problem: context.problems.append(str(problem.error)))
+    yield context
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(context, server):
+    """The project's page, open in a browser; `states` in it is what its state has said."""
+    page = await context.new_page()
+    await page.add_init_script(WATCH_STATE)
+    await page.goto(server.url)
+    return page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page_at(context, server):
+    """Open the project's page as if it lived at another address: `connectedTo` is in it."""
+
+    async def open_at(address):
+        page = await context.new_page()
+        await page.add_init_script(WATCH_SOCKET)
+
+        async def from_server(route):
+            path = route.request.url.removeprefix(address)
+            await route.fulfill(response=await route.fetch(url=server.url + path))
+
+        await page.route("**/*", from_server)
+        await page.goto(address)
+        return page
+
+    return open_at
+
+
+@pytest.fixture
+def console_errors(context):
+    """What the browser's console has complained of so far."""
+    return context.problems
+
+
+@pytest.fixture
+def expect():
+    """Playwright's assertions, which wait until they hold."""
+    from playwright.async_api import expect
+
+    expect.set_options(timeout=DEADLINE * 1000)
+    return expect
