@@ -1,13 +1,13 @@
 """A Quart app in which everyone connected receives what anyone says."""
 
 import asyncio
+from contextlib import closing, suppress
 from functools import wraps
 
 from quart import Quart, render_template, request, websocket
 
 app = Quart(__name__)
-app.config["TCP_PORT"] = 5001
-app.config.from_prefixed_env()  # QUART_TCP_PORT: another port, 0 for any free one, empty for none
+app.config.from_prefixed_env()  # QUART_TCP_PORT: a port, 0 for any free one, empty for none
 
 connected_websockets = set()
 
@@ -48,19 +48,14 @@ async def receiving():
         broadcast(await websocket.receive())
 
 
-async def sending(queue):
-    while True:
-        await websocket.send(await queue.get())
-
-
 @app.websocket("/api/v2/ws")
 @collect_websocket
 async def ws_v2(queue):
-    # The client waits for this; its first message may be a long time away.
-    await websocket.accept()
     async with asyncio.TaskGroup() as tasks:
+        # Its first receive() also accepts the handshake, which the client is waiting for.
         tasks.create_task(receiving())
-        tasks.create_task(sending(queue))
+        while True:
+            await websocket.send(await queue.get())
 
 
 @app.post("/api/v2/messages")
@@ -76,20 +71,21 @@ async def post_message():
 
 
 async def tcp_client(reader, writer):
-    try:
-        while line := await reader.readline():
-            broadcast(line.decode().rstrip("\r\n"))
-    except ValueError:  # not UTF-8, or longer than the reader's limit
-        writer.write(b"Send lines of UTF-8, each at most 64 KiB long.\n")
-    except ConnectionError:
-        pass  # the client vanished
-    finally:
-        writer.close()
+    with closing(writer), suppress(ConnectionError):
+        try:
+            while line := await reader.readline():
+                broadcast(line.decode().rstrip("\r\n"))
+        except ValueError:  # not UTF-8, or longer than the reader's limit
+            writer.write(b"Send lines of UTF-8, each at most 64 KiB long.\n")
+            writer.write_eof()
+            # To close while the client still sends would cut this sentence off.
+            while await reader.read(65536):
+                pass
 
 
 @app.while_serving
 async def tcp_source():
-    port = app.config["TCP_PORT"]
+    port = app.config.get("TCP_PORT", 5001)
     server = None
     try:
         if port != "":

@@ -1,0 +1,34 @@
+"""Usage: python3 -m workshop COMMAND …
+
+  run [TARGET]   serve a step, or a folder of your own, and reload it when it changes
+  test [ARGS…]   run the tests of everything
+  --help         all commands and their options
+
+The first time, this makes an environment in .venv from Pipfile.lock; nothing else on this
+machine is changed.
+"""
+
+# This file must still parse on Python 3.8, to tell people there which Python they need.
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        "The workshop needs Python 3.11 or newer, and this is Python %d.%d (%s)."
+        % (sys.version_info[0], sys.version_info[1], sys.executable)
+    )
+
+import os
+
+# `python3 -m workshop` at the root and `python3 FOLDER/workshop` from anywhere are the same.
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from workshop import environment
+
+if __name__ == "__main__":
+    if set(sys.argv[1:]) <= {"-h", "--help"} and not environment.is_ready():
+        print(__doc__.strip())
+    else:
+        environment.enter()
+        from workshop import cli
+
+        cli.main()

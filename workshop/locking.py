@@ -1,0 +1,51 @@
+"""Pipfile.lock, made anew so that it is good for every platform and names no package index."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from workshop.environment import LOCK, ROOT
+
+PYTHONS = ("3.11", "3.12", "3.13")
+PLATFORMS = {"win32": ("win_amd64", "win_arm64"), "darwin": ("macosx_11_0_arm64",)}
+
+
+def lock():
+    """Lock the newest versions of what Pipfile names; pipenv prints how it goes.
+
+    Raises subprocess.CalledProcessError where pipenv or pip fails.
+    """
+    environ = {**os.environ, "PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_VENV_IN_PROJECT": "1"}
+    subprocess.run([sys.executable, "-m", "pipenv", "lock"], cwd=ROOT, env=environ, check=True)
+    content = json.loads(LOCK.read_text(encoding="utf-8"))
+    # pipenv writes the address of a package index here; where packages come from is pip's matter.
+    content["_meta"]["sources"] = []
+    for packages in (content["default"], content["develop"]):
+        for name, entry in packages.items():
+            entry.pop("index", None)
+            if "hashes" not in entry:
+                # pipenv cannot lock what is for other platforms only.
+                entry.update(_version_and_hashes(name, entry["markers"]))
+    text = json.dumps(content, indent=4, sort_keys=True)
+    LOCK.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _version_and_hashes(name, marker):
+    platforms = next(PLATFORMS[key] for key in PLATFORMS if key in marker)
+    version, hashes = "", set()
+    for platform in platforms:
+        for python in PYTHONS:
+            with tempfile.TemporaryDirectory() as folder:
+                target = ["--platform", platform, "--python-version", python, "--dest", folder]
+                options = ["--quiet", "--no-deps", "--only-binary=:all:", *target]
+                subprocess.run(
+                    [sys.executable, "-m", "pip", "download", *options, name + version], check=True
+                )
+                (wheel,) = Path(folder).iterdir()
+                version = "==" + wheel.name.split("-")[1]
+                hashes.add("sha256:" + hashlib.sha256(wheel.read_bytes()).hexdigest())
+    return {"version": version, "hashes": sorted(hashes)}

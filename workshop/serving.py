@@ -1,0 +1,177 @@
+"""A project on a real server: Uvicorn on 127.0.0.1, started again when a file changes.
+
+The server runs in a process of its own, which is this file run as a script: it sees the project's
+folder first on its path, as `quart run` does, and nothing else of the workshop.
+"""
+
+import contextlib
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+HOST = "127.0.0.1"
+FIRST_PORT = 5000
+FIRST_TCP_PORT = 5001  # of the step that has a TCP source
+STOP_SECONDS = 3  # how long a server may take to say goodbye to its clients
+PORT_TAKEN, BAD_PROJECT = 1, 2  # exit codes
+
+
+class PortTaken(Exception):
+    """Another program listens on the port."""
+
+
+def run(project, port=None):
+    """Serve a project until Ctrl-C, and again after each change; returns an exit code.
+
+    Without a port, it is 5000 or the next free one; raises PortTaken if the given one is not free.
+    """
+    from watchfiles import watch
+
+    if port is None:
+        port = free_port(FIRST_PORT)
+        if port != FIRST_PORT:
+            print(f"Port {FIRST_PORT} is taken, so this is port {port}.")
+    elif not is_free(port):
+        raise PortTaken(f"port {port} is taken: try --port {free_port(port)}, or leave it out")
+    environ = {"QUART_TCP_PORT": str(free_port(FIRST_TCP_PORT, besides=port)), **os.environ}
+    command = [sys.executable, __file__, str(project), str(port)]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops it as Ctrl-C does
+    child = subprocess.Popen(command, env=environ, cwd=project)
+    has_served = False
+    try:
+        for changes in watch(project, rust_timeout=100, yield_on_timeout=True):
+            if changes:
+                names = sorted({Path(path).name for _, path in changes})
+                print(f"{', '.join(names)} changed: starting again", flush=True)
+                _stop(child)
+                child = subprocess.Popen([*command, "again"], env=environ, cwd=project)
+                has_served = True
+            elif child.poll() is not None and not has_served:
+                return child.returncode
+    except KeyboardInterrupt:
+        pass
+    finally:
+        _stop(child)
+    return 0
+
+
+def _stop(child):
+    if os.name != "nt":  # on Windows, terminate() would cut the clients off; Ctrl-C reaches it
+        child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def is_free(port):
+    """Whether nobody listens on a port of 127.0.0.1, nor on that port of all addresses."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=0.5):
+        return False
+    with contextlib.suppress(OSError), listen(port):
+        return True
+    return False
+
+
+def free_port(first, besides=None):
+    """The first port from `first` on that is free, leaving out `besides`."""
+    ports = range(first, 65536)
+    return next(port for port in ports if port != besides and is_free(port))
+
+
+def listen(port):
+    """A socket that listens on a port of 127.0.0.1; raises OSError if another program does."""
+    listener = socket.socket()
+    try:
+        if os.name == "nt":
+            # There, SO_REUSEADDR would share a port that another program listens on.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def load(project):
+    """Run a project's websocket.py and return its app; ends the process with what is wrong."""
+    try:
+        app = runpy.run_path(str(project / "websocket.py"), run_name="websocket").get("app")
+    except Exception as error:
+        print(describe(error, project), file=sys.stderr)
+        sys.exit(BAD_PROJECT)
+    if not callable(app):
+        print("websocket.py has no app: it needs a line `app = Quart(__name__)`.", file=sys.stderr)
+        sys.exit(BAD_PROJECT)
+    return app
+
+
+def describe(error, project):
+    """Say in the project's own terms what went wrong: the file, the line, and the error."""
+    if isinstance(error, SyntaxError) and error.filename:
+        name, number, line, what = error.filename, error.lineno, error.text, error.msg
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(project)]
+        if not own:
+            return f"websocket.py cannot be loaded: {type(error).__name__}: {error}"
+        name, number, line, what = own[-1].filename, own[-1].lineno, own[-1].line, str(error)
+    place = f"{Path(name).name}, line {number}"
+    return f"{place}: {type(error).__name__}: {what}\n    {(line or '').strip()}"
+
+
+def serve(project, port, again=False):
+    """Serve a project on a port, in this process, until a signal says stop."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets=None):
+            await super().startup(sockets)
+            if not again:
+                announce(app, project, f"127.0.0.1:{port}")
+
+    try:
+        listener = listen(port)
+    except OSError:
+        print(f"Port {port} was free a moment ago, and is taken now: try again.", file=sys.stderr)
+        sys.exit(PORT_TAKEN)
+    app = load(project)
+    config = uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        lifespan="on",
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )
+    Server(config).run(sockets=[listener])
+
+
+def announce(app, project, host):
+    """Say where a project is served, and what to try with it."""
+    curl = "curl.exe" if os.name == "nt" else "curl"
+    paths = {rule.rule for rule in app.url_map.iter_rules()}
+    print(f"{project.name} is served at http://{host}/ (Ctrl-C stops it).")
+    if "/api/v2/messages" in paths:
+        print("  Open it in two tabs: what you send in one shows in both.")
+        print(f"  A POST is a message, too: {curl} --data hello http://{host}/api/v2/messages")
+    elif "/ws" in paths:
+        print(f"  Talk to it without a page: {sys.executable} -m websockets ws://{host}/ws")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    sys.path[0] = str(folder)
+    try:
+        serve(folder, int(sys.argv[2]), again="again" in sys.argv[3:])
+    except KeyboardInterrupt:
+        pass
