@@ -478,24 +478,28 @@ def missing(what):
     (pytest.fail if os.environ.get("WORKSHOP_REQUIRE_ALL") == "1" else pytest.skip)(what)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser():
-    """An installed Chromium, Chrome or Edge, without a window."""
-    try:
-        from playwright.async_api import Error, async_playwright
-    except ImportError:
-        missing("no Playwright: pipenv install --dev playwright")
+async def launch_browser(playwright):
+    """An installed Chromium, Chrome or Edge, without a window; None if there is none."""
+    from playwright.async_api import Error
+
     found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
     ways = [{"executable_path": path} for path in found]
-    ways += [{"channel": "chrome"}, {"channel": "msedge"}, {}]
+    for way in [*ways, {"channel": "chrome"}, {"channel": "msedge"}, {}]:
+        try:
+            return await playwright.chromium.launch(**way)
+        except Error:
+            continue
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser():
+    try:
+        from playwright.async_api import async_playwright
+    except ImportError:
+        missing("no Playwright: pipenv install --dev playwright")
     async with async_playwright() as playwright:
-        for way in ways:
-            try:
-                browser = await playwright.chromium.launch(**way)
-                break
-            except Error:
-                continue
-        else:
+        browser = await launch_browser(playwright)
+        if browser is None:
             missing(NO_BROWSER)
         yield browser
         await browser.close()

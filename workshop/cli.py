@@ -50,10 +50,10 @@ def test(arguments):
     install; with WORKSHOP_REQUIRE_ALL=1 they fail.
     """
     need("default", "develop")
-    pytest = [sys.executable, "-m", "pytest"]
     if not arguments:
-        pytest += ["-n", "logical"]
-    environment.hand_over([*pytest, *arguments])
+        arguments = ["-n", "auto", "--maxprocesses", "4"]
+        os.chdir(environment.ROOT)
+    environment.hand_over([sys.executable, "-m", "pytest", *arguments])
 
 
 @main_group.command(hidden=True)

@@ -232,7 +232,9 @@ def _cause(output):
     for pattern, sentence in CAUSES:
         if re.search(pattern, output):
             return sentence
-    return output.strip().rpartition("\n")[2].removeprefix("ERROR: ").rstrip(".") or "no reason given"
+    return (
+        output.strip().rpartition("\n")[2].removeprefix("ERROR: ").rstrip(".") or "no reason given"
+    )
 
 
 class _Progress:

@@ -19,6 +19,7 @@ FIRST_PORT = 5000
 FIRST_TCP_PORT = 5001  # of the step that has a TCP source
 STOP_SECONDS = 3  # how long a server may take to say goodbye to its clients
 PORT_TAKEN, BAD_PROJECT = 1, 2  # exit codes
+FAILED_TO_START = 3  # Uvicorn's exit code when the app's own start fails
 
 
 class PortTaken(Exception):
@@ -40,7 +41,9 @@ def run(project, port=None):
         raise PortTaken(f"port {port} is taken: try --port {free_port(port)}, or leave it out")
     environ = {"QUART_TCP_PORT": str(free_port(FIRST_TCP_PORT, besides=port)), **os.environ}
     command = [sys.executable, __file__, str(project), str(port)]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops it as Ctrl-C does
+    for name in ("SIGTERM", "SIGBREAK"):  # stop it as Ctrl-C does
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     child = subprocess.Popen(command, env=environ, cwd=project)
     has_served = False
     try:
@@ -52,7 +55,7 @@ def run(project, port=None):
                 child = subprocess.Popen([*command, "again"], env=environ, cwd=project)
                 has_served = True
             elif child.poll() is not None and not has_served:
-                return child.returncode
+                return BAD_PROJECT if child.returncode == FAILED_TO_START else child.returncode
     except KeyboardInterrupt:
         pass
     finally:
@@ -106,7 +109,7 @@ def load(project):
     """Run a project's websocket.py and return its app; ends the process with what is wrong."""
     try:
         app = runpy.run_path(str(project / "websocket.py"), run_name="websocket").get("app")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         print(describe(error, project), file=sys.stderr)
         sys.exit(BAD_PROJECT)
     if not callable(app):
@@ -136,8 +139,7 @@ def serve(project, port, again=False):
     class Server(uvicorn.Server):
         async def startup(self, sockets=None):
             await super().startup(sockets)
-            if not again:
-                announce(app, project, f"127.0.0.1:{port}")
+            announce(app, project, f"{HOST}:{port}", again)
 
     try:
         listener = listen(port)
@@ -155,8 +157,11 @@ def serve(project, port, again=False):
     Server(config).run(sockets=[listener])
 
 
-def announce(app, project, host):
+def announce(app, project, host, again=False):
     """Say where a project is served, and what to try with it."""
+    if again:
+        print(f"{project.name} is served again at http://{host}/", flush=True)
+        return
     curl = "curl.exe" if os.name == "nt" else "curl"
     paths = {rule.rule for rule in app.url_map.iter_rules()}
     print(f"{project.name} is served at http://{host}/ (Ctrl-C stops it).")

@@ -3,6 +3,8 @@
 from quart import Quart, render_template, websocket
 
 app = Quart(__name__)
+# Without this, browsers keep style sheets and scripts for 12 hours and miss your changes.
+app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
 
 
 @app.get("/")

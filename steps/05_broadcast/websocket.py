@@ -7,6 +7,8 @@ from functools import wraps
 from quart import Quart, render_template, request, websocket
 
 app = Quart(__name__)
+# Without this, browsers keep style sheets and scripts for 12 hours and miss your changes.
+app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
 app.config.from_prefixed_env()  # QUART_TCP_PORT: a port, 0 for any free one, empty for none
 
 connected_websockets = set()

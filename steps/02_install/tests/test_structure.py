@@ -21,6 +21,12 @@ async def test_the_script_is_served_as_javascript(app):
     assert response.mimetype in ("text/javascript", "application/javascript")
 
 
+async def test_the_browser_asks_again_for_what_may_have_changed(app):
+    for path in ("/static/css/websocket.css", "/static/js/websocket.js"):
+        caching = (await app.test_client().get(path)).headers["Cache-Control"]
+        assert "max-age=0" in caching, f"a browser may keep {path}: {caching}"
+
+
 async def test_what_is_not_there_is_a_404(app):
     for path in ("/nowhere", "/static/js/nowhere.js"):
         response = await app.test_client().get(path)

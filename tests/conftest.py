@@ -1,0 +1,127 @@
+"""What the tests across steps use: the repository, copies of it, and processes with deadlines."""
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from repo import ROOT, STEPS, tracked_files
+
+START_SECONDS = 30
+
+
+@pytest.fixture
+def root():
+    return ROOT
+
+
+@pytest.fixture
+def files():
+    return tracked_files()
+
+
+@pytest.fixture(params=STEPS, ids=lambda step: step.name)
+def step(request):
+    return request.param
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the repository as a stranger has it after cloning: no .venv, nothing made."""
+    folder = tmp_path / "clone"
+    for name in tracked_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+class Started:
+    """A process whose output is read line by line, each wait with a deadline."""
+
+    def __init__(self, command, **options):
+        environ = {**os.environ, "PYTHONUNBUFFERED": "1", **options.pop("env", {})}
+        if os.name == "nt":
+            options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            env=environ,
+            **options,
+        )
+        self.lines = queue.Queue()
+        self.output = ""
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put("")
+
+    def wait_for(self, text, seconds=START_SECONDS):
+        """Return the first line that has the text in it; fail at the deadline or the end."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                pytest.fail(f"no line with {text!r} in {seconds} s, but:\n{self.output}")
+            self.output += line
+            if text in line:
+                return line
+            if not line:
+                pytest.fail(f"it ended without a line with {text!r}, but:\n{self.output}")
+
+    def interrupt(self):
+        """Send what Ctrl-C sends."""
+        self.process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)
+
+    def end(self, seconds=START_SECONDS):
+        """Wait for the end, and return the exit code and all the output."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it still runs after {seconds} s:\n{self.output}")
+        self.reader.join(seconds)
+        while not self.lines.empty():
+            self.output += self.lines.get()
+        return self.process.returncode, self.output
+
+
+@pytest.fixture
+def start():
+    """Start a process; what still runs at the end of the test is ended."""
+    started = []
+
+    def start(*command, **options):
+        started.append(Started([str(word) for word in command], **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.terminate()
+            try:
+                one.process.wait(5)
+            except subprocess.TimeoutExpired:
+                one.process.kill()
+                one.process.wait()
+
+
+@pytest.fixture
+def workshop(start):
+    """Start `python -m workshop …` in the repository, on the Python that runs the tests."""
+
+    def run(*arguments, **options):
+        options.setdefault("cwd", ROOT)
+        return start(sys.executable, "-m", "workshop", *arguments, **options)
+
+    return run

@@ -1,0 +1,21 @@
+"""Where the repository is and what is in it."""
+
+import socket
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = sorted(folder for folder in (ROOT / "steps").iterdir() if folder.name[:2].isdecimal())
+
+
+def tracked_files():
+    """The files of the repository, also those not yet added to git, as relative paths."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return [Path(name) for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]

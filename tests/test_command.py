@@ -1,0 +1,150 @@
+"""The command's words: what it says of bad input, on which exit code, and never a traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from repo import ROOT, free_port
+
+TAKEN = "Port 5000 is taken"
+
+
+def run(*arguments, cwd=ROOT):
+    result = subprocess.run(
+        [sys.executable, ROOT / "workshop", *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in result.stdout, result.stdout
+    return result.returncode, result.stdout
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A function that makes a project of one websocket.py with this code."""
+
+    def make(code):
+        (tmp_path / "websocket.py").write_bytes(code.encode() if isinstance(code, str) else code)
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("target", ["9", "nowhere/", "0", "-1", ""])
+def test_a_target_that_does_not_exist_is_named_with_what_there_is(target):
+    code, output = run("run", "--", target)
+    assert code == 2
+    assert "03_echo" in output or "websocket.py" in output
+
+
+def test_a_folder_without_websocket_py_is_said_to_be_one(tmp_path):
+    code, output = run("run", tmp_path)
+    assert code == 2
+    assert "no websocket.py" in output
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("app = None\n", "has no app"),
+        ("print('hello')\n", "has no app"),
+        ("app = 1\nasync def ws(:\n", "websocket.py, line 2: SyntaxError"),
+        ("import quart\n\n\nquart.Qart()\n", "websocket.py, line 4: AttributeError"),
+        ("def f():\n    1 / 0\n\nf()\n", "websocket.py, line 2: ZeroDivisionError"),
+        ("if True:\n  a = 1\n   b = 2\n", "websocket.py, line 3: IndentationError"),
+        (b"app = 1\nname = '\xff'\n", "websocket.py, line 2: SyntaxError"),
+        ("import flusk\n", "websocket.py, line 1: ModuleNotFoundError"),
+        ("raise SystemExit('no')\n", "websocket.py"),
+    ],
+)
+def test_an_error_in_the_learners_code_is_shown_with_its_file_and_line(project, code, told):
+    exit_code, output = run("run", project(code), "--port", free_port())
+    assert exit_code == 2, output
+    assert told in output
+    assert "runpy" not in output
+    assert "serving.py" not in output
+
+
+def test_a_taken_port_is_one_sentence_when_it_was_insisted_on():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        code, output = run("run", "3", "--port", port)
+    assert code == 1
+    assert f"port {port} is taken" in output
+
+
+def test_without_a_port_the_next_free_one_is_taken_and_said(workshop):
+    try:
+        listener = socket.create_server(("127.0.0.1", 5000))
+    except OSError:
+        listener = socket.socket()  # another program has it already, which serves as well
+    with listener:
+        process = workshop("run", "3")
+        process.wait_for(TAKEN)
+        assert ":5000/" not in process.wait_for("is served at")
+        process.interrupt()
+        assert process.end(2)[0] == 0
+
+
+def test_it_works_from_another_folder_and_by_a_path(start, tmp_path):
+    project = tmp_path / "websocket"
+    project.mkdir()
+    (project / "websocket.py").write_text("from quart import Quart\napp = Quart(__name__)\n")
+    command = [sys.executable, ROOT / "workshop", "run", "websocket", "--port", free_port()]
+    process = start(*command, cwd=tmp_path)
+    assert "websocket is served" in process.wait_for("is served")
+
+
+def test_a_project_whose_own_start_fails_is_told_why(project, workshop):
+    code = (
+        "from quart import Quart\napp = Quart(__name__)\n"
+        "@app.before_serving\nasync def no():\n    raise RuntimeError('no database')\n"
+    )
+    process = workshop("run", project(code), "--port", free_port())
+    exit_code, output = process.end()
+    assert exit_code == 2
+    assert "ERROR:    no database" in output
+
+
+def test_run_offers_a_free_tcp_port_and_says_which(workshop):
+    process = workshop("run", "5", "--port", free_port())
+    port = int(process.wait_for("TCP port").split("TCP port")[1].split()[0])
+    process.wait_for("curl")
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
+def test_help_names_every_command():
+    code, output = run("--help")
+    assert code == 0
+    for name in ("run", "test"):
+        assert f"  {name} " in output
+        assert run(name, "--help")[0] == 0
+
+
+def test_an_unknown_command_is_one_sentence():
+    code, output = run("rnu")
+    assert code == 2
+    assert "rnu" in output
+
+
+@pytest.mark.parametrize("required", ["", "1"])
+def test_without_a_browser_its_tests_are_skipped_or_fail_where_all_is_required(required, tmp_path):
+    environ = {**os.environ, "PATH": str(tmp_path), "WORKSHOP_REQUIRE_ALL": required}
+    environ["PLAYWRIGHT_BROWSERS_PATH"] = str(tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "steps/05_broadcast/tests/test_two_tabs.py"],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    if "1 passed" in result.stdout:
+        pytest.skip("this browser is found without PATH, so it cannot be hidden")
+    assert (result.returncode != 0) == bool(required), result.stdout
+    assert "install Chromium" in result.stdout

@@ -1,0 +1,168 @@
+"""The environment is made from the lock file, or the reason why not is one sentence."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BASE = Path(getattr(sys, "_base_executable", sys.executable))  # not the one in .venv
+
+
+@pytest.fixture
+def small(clone):
+    """A clone whose lock file holds one small package, so that its .venv is made fast."""
+    lock = json.loads((clone / "Pipfile.lock").read_text(encoding="utf-8"))
+    lock["default"] = {"h11": lock["default"]["h11"]}
+    (clone / "Pipfile.lock").write_text(json.dumps(lock), encoding="utf-8", newline="\n")
+    # The command itself is not wanted here, only that it is reached.
+    (clone / "workshop/cli.py").write_text("def main(): print('inside')\n", encoding="utf-8")
+    return clone
+
+
+def workshop(clone, *arguments, before="pass", **environ):
+    """Run the command in a clone: its exit code and its output, which never is a traceback."""
+    script = f"import runpy, sys; {before}; sys.argv[1:] = {arguments!r}; "
+    script += "sys.argv[0] = 'workshop'; runpy.run_path('workshop', run_name='__main__')"
+    result = subprocess.run(
+        [BASE, "-c", script],
+        cwd=clone,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+    )
+    assert "Traceback" not in result.stdout, result.stdout
+    return result.returncode, result.stdout
+
+
+def needs_network(code, output):
+    if (
+        "no package index can be reached" in output
+        and os.environ.get("WORKSHOP_REQUIRE_ALL") != "1"
+    ):
+        pytest.skip("no network: connect to one that has a package index")
+    assert code == 0, output
+
+
+def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_python(small):
+    needs_network(*workshop(small, "run"))
+    assert "Making" not in workshop(small, "run")[1]
+
+    # Interrupted in the middle of a package: pip had not yet written its RECORD.
+    (record,) = (small / ".venv").rglob("h11-*.dist-info/RECORD")
+    record.unlink()
+    (small / ".venv/workshop.json").unlink()
+    code, output = workshop(small, "run")
+    assert (code, "half-made" in output) == (0, True), output
+    assert list((small / ".venv").rglob("h11-*.dist-info/RECORD"))
+
+    config = small / ".venv/pyvenv.cfg"
+    text = config.read_text(encoding="utf-8").replace(
+        f"version = 3.{sys.version_info[1]}", "version = 3.10"
+    )
+    config.write_text(text, encoding="utf-8")
+    code, output = workshop(small, "run")
+    assert (code, "another Python" in output) == (0, True), output
+    assert not (small / ".venv.old").exists()
+
+
+def test_without_a_network_the_reason_is_one_sentence_and_what_was_there_stays(small):
+    (small / ".venv").mkdir()
+    (small / ".venv/mine.txt").write_text("kept", encoding="utf-8")
+    closed = "http://127.0.0.1:9/simple"  # nobody listens on this port
+    settings = {
+        "PIP_INDEX_URL": closed,
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "0",
+    }
+    code, output = workshop(
+        small, "run", PIP_CONFIG_FILE=os.devnull, PIP_NO_CACHE_DIR="1", **settings
+    )
+    assert code == 1
+    assert "no package index can be reached" in output.splitlines()[-1]
+    assert [path.name for path in (small / ".venv").iterdir()] == ["mine.txt"]
+    assert not (small / ".venv.old").exists()
+
+
+def test_a_package_that_is_not_the_locked_one_is_refused(small):
+    lock = json.loads((small / "Pipfile.lock").read_text(encoding="utf-8"))
+    lock["default"]["h11"]["hashes"] = ["sha256:" + "0" * 64]
+    (small / "Pipfile.lock").write_text(json.dumps(lock), encoding="utf-8")
+    code, output = workshop(small, "run")
+    if "no package index" in output:
+        needs_network(code, output)
+    assert code == 1
+    assert "not the one that Pipfile.lock names" in output.splitlines()[-1]
+    assert not (small / ".venv").exists()
+
+
+def test_ctrl_c_while_it_is_made_keeps_nothing_half_made(small, start):
+    process = start(BASE, small / "workshop", "run")
+    process.wait_for("Making .venv")
+    process.interrupt()
+    code, output = process.end(5)
+    assert code != 0
+    assert "Traceback" not in output
+    assert not (small / ".venv").exists()
+
+
+def test_a_python_without_ensurepip_is_told_what_to_install(small):
+    code, output = workshop(small, "run", before="sys.modules['ensurepip'] = None")
+    assert code == 1
+    assert "sudo apt install python3-venv" in output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        ("OSError(28, 'No space left on device')", "disk is full"),
+        ("OSError(30, 'Read-only file system')", "cannot be written to"),
+        ("PermissionError(13, 'Permission denied')", "may not be written to"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_to_gives_one_sentence(small, error, word):
+    fail = f"(_ for _ in ()).throw({error})"
+    before = f"import subprocess; subprocess.Popen = lambda *_, **__: {fail}"
+    code, output = workshop(small, "run", before=before)
+    assert code == 1
+    assert word in output.splitlines()[-1]
+    assert not (small / ".venv").exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or shutil.which("unshare") is None, reason="needs unshare")
+def test_a_folder_that_is_read_only_gives_one_sentence(small):
+    mount = (
+        f"mount --bind '{small}' '{small}' && mount -o remount,ro,bind '{small}' && cd '{small}'"
+    )
+    script = f"{mount} && '{BASE}' -m workshop run"
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "unshare" in result.stderr or "mount:" in result.stderr:
+        pytest.skip("needs the right to mount in a namespace of its own")
+    assert result.returncode == 1
+    assert "cannot be written to" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_old_python_is_told_which_one_it_takes(clone):
+    source = (clone / "workshop/__main__.py").read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 8))
+    ast.parse((clone / "workshop/__init__.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+    code, output = workshop(clone, "run", before="sys.version_info = (3, 9, 2)")
+    assert code == 1
+    assert "3.11 or newer" in output
+    assert "3.9" in output
+
+
+def test_help_needs_no_environment(clone):
+    code, output = workshop(clone, "--help")
+    assert code == 0
+    assert "run [TARGET]" in output
+    assert not (clone / ".venv").exists()

@@ -1,0 +1,82 @@
+"""The steps have the layout that the workshop promises, and differ in what they say they do."""
+
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from repo import STEPS
+
+SECTIONS = ["You will", "Run it", "Check it", "Changes", "Break it"]
+OF_EACH_STEP = {"README.md", "exercise.toml"}  # differ by nature, so Changes leaves them out
+LAYOUT = re.compile(
+    r"README\.md|exercise\.toml|websocket\.py|Pipfile|templates/index\.html"
+    r"|static/css/websocket\.css|static/js/websocket\.js|tests/test_\w+\.py"
+)
+
+
+def project_files(step, files, root):
+    prefix = step.relative_to(root)
+    return {
+        name.relative_to(prefix).as_posix(): (root / name).read_bytes()
+        for name in files
+        if name.is_relative_to(prefix)
+    }
+
+
+def section(step, title):
+    readme = (step / "README.md").read_text(encoding="utf-8")
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL)[1]
+
+
+def test_a_step_holds_the_files_of_the_layout_and_no_other(step, files, root):
+    names = set(project_files(step, files, root))
+    assert {name for name in names if not LAYOUT.fullmatch(name)} == set()
+    needed = {"README.md", "websocket.py", "templates/index.html", "static/js/websocket.js"}
+    needed |= {"static/css/websocket.css"} | ({"Pipfile"} if step is not STEPS[0] else set())
+    assert needed - names == set()
+
+
+def test_a_readme_fits_a_screen_and_has_its_sections(step):
+    readme = (step / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.+)$", readme, re.MULTILINE) == SECTIONS
+    assert len(readme.splitlines()) <= 55
+
+
+@pytest.mark.parametrize(
+    ("before", "step"), list(itertools.pairwise(STEPS)), ids=lambda step: step.name
+)
+def test_changes_names_exactly_what_differs_from_the_step_before(before, step, files, root):
+    old, new = project_files(before, files, root), project_files(step, files, root)
+    assert set(old) - set(new) == set(), "a step keeps the files of the one before"
+    differ = {name for name in new if new[name] != old.get(name)} - OF_EACH_STEP
+    assert set(re.findall(r"`([^`]+)`", section(step, "Changes"))) == differ
+
+
+def test_the_broken_line_fails_the_test_that_the_readme_names(step, tmp_path, root):
+    text = section(step, "Break it")
+    name, test = re.search(r"line of `(.+?)`.*Then `(\w+)` fails", text, re.DOTALL).groups()
+    line = re.search(r"^```\n(.+?)\n```$", text, re.MULTILINE | re.DOTALL)[1] + "\n"
+    project = tmp_path / "websocket"
+    shutil.copytree(step, project)
+    code = (project / name).read_text(encoding="utf-8")
+    assert code.count(line) == 1, f"{name} should have the line to delete exactly once"
+    (project / name).write_text(code.replace(line, ""), encoding="utf-8", newline="\n")
+    pytest_ = [sys.executable, "-m", "pytest", "-q", step, "--project", project, "-k", test]
+    result = subprocess.run(pytest_, cwd=root, capture_output=True, text=True, timeout=60)
+    if " skipped" in result.stdout and " failed" not in result.stdout:
+        pytest.skip("no browser: see the tests of the step")
+    assert f"FAILED steps/{step.name}/tests/" in result.stdout, result.stdout
+    assert "AssertionError" in result.stdout, result.stdout
+
+
+@pytest.mark.parametrize("mode", ["live", "from its own folder"])
+def test_the_steps_own_tests_pass(step, mode, root):
+    arguments, folder = (["--live", step], root) if mode == "live" else ([], step)
+    # Those in a browser are live already, and run with the rest of the suite.
+    no_browser = ["--ignore-glob=*test_browser.py", "--ignore-glob=*test_two_tabs.py"]
+    command = [sys.executable, "-m", "pytest", "-q", *no_browser, *arguments]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
