@@ -8,6 +8,7 @@ same environment. Each round does both, one after the other; the medians are com
 """
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = sys._base_executable  # the Python that .venv was made with
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 DEADLINE = 300  # seconds
 
 
@@ -62,13 +64,13 @@ def one_round(folder):
     (folder / "requirements.txt").write_text("".join(pins), encoding="utf-8")
 
     plain = seconds([BASE, "-m", "venv", "plain"], folder)
-    python = next(folder.glob("plain/*/python*"))
+    python = folder / "plain" / SCRIPTS / "python"
     plain += seconds([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"], folder)
     port = free_port()
     run = [BASE, "-m", "workshop", "run", "--port", str(port)]
     cold = seconds(run, clone, port)
     warm = seconds(run, clone, port)
-    quart = shutil.which("quart", path=next(clone.glob(".venv/*/python*")).parent)
+    quart = shutil.which("quart", path=clone / ".venv" / SCRIPTS)
     command = [quart, "--app", "websocket", "run", "--port", str(port)]
     return plain, cold, seconds(command, clone / "steps/05_broadcast", port), warm
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
@@ -50,10 +51,12 @@ def test(arguments):
     install; with WORKSHOP_REQUIRE_ALL=1 they fail.
     """
     need("default", "develop")
-    if not arguments:
-        arguments = ["-n", "auto", "--maxprocesses", "4"]
+    pytest = [sys.executable, "-m", "pytest"]
+    if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
+        # No file or folder is named, so it is everything: on all cores, from wherever it is called.
+        pytest += ["-n", "auto", "--maxprocesses", "4"]
         os.chdir(environment.ROOT)
-    environment.hand_over([sys.executable, "-m", "pytest", *arguments])
+    environment.hand_over([*pytest, *arguments])
 
 
 @main_group.command(hidden=True)
