@@ -23,12 +23,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from quart import Response, got_request_exception, got_websocket_exception
-from quart.testing import QuartClient
-from quart.testing.connections import (
-    TestWebsocketConnection,
-    WebsocketDisconnectError,
-    WebsocketResponseError,
-)
+from quart.testing import QuartClient, WebsocketResponseError
 
 DEADLINE = 2  # seconds, for whatever a test waits for
 START_DEADLINE = 20  # seconds, for a server to start
@@ -149,24 +144,24 @@ class Refused(WebsocketResponseError, AssertionError):
         return self.sentence
 
 
-class Closed(WebsocketDisconnectError, AssertionError):
+class Closed(AssertionError):
     """The server closed the connection, with the close code in `.code`."""
 
     def __init__(self, app, path, code):
-        super().__init__(code)
-        self.code = code
-        self.sentence = f"the server closes the connection on {path} with code {code}" + (
-            because(app) or ": a handler that returns ends its connection, so is there a loop?"
+        hint = ": a handler that returns ends its connection, so is there a loop?"
+        super().__init__(
+            f"the server closes the connection on {path} with code {code}{because(app) or hint}"
         )
-
-    def __str__(self):
-        return self.sentence
+        self.code = code
 
 
-def no_answer(path):
+def no_answer(app, path):
+    hint = (
+        ": a handler that waits for something else than its client must "
+        "`await websocket.accept()` first"
+    )
     return AssertionError(
-        f"the handshake on {path} is not answered within {DEADLINE} s: a handler that waits for "
-        "something else than its client must `await websocket.accept()` first"
+        f"the handshake on {path} is not answered within {DEADLINE} s{because(app) or hint}"
     )
 
 
@@ -192,55 +187,75 @@ def explained(app, path, response):
 # ---- In-process: Quart's own test client, with deadlines
 
 
-class InProcessConnection(TestWebsocketConnection):
+class InProcessConnection:
+    """A client's end of a WebSocket, speaking ASGI with the app: no server, no sockets."""
+
+    def __init__(self, app, scope):
+        self.app, self.scope, self.path = app, scope, scope["path"]
+        self.to_app, self.from_app = asyncio.Queue(), asyncio.Queue()
+
     async def __aenter__(self):
-        self.path = self.scope["path"]
-        self.answered = asyncio.Event()
         tasks_before = asyncio.all_tasks()
-        await super().__aenter__()
+        await self.to_app.put({"type": "websocket.connect"})
+        app = self.app(self.scope, self.to_app.get, self.from_app.put)
+        self.handler = asyncio.create_task(app)
         # A real client waits for the handshake, so this one does too.
-        answered = asyncio.create_task(self.answered.wait())
-        await asyncio.wait({answered, self._task}, timeout=DEADLINE, return_when="FIRST_COMPLETED")
-        self.tasks = asyncio.all_tasks() - tasks_before
-        answered.cancel()
-        if self.accepted:
+        message = await self._next()
+        self.tasks = asyncio.all_tasks() - tasks_before - {asyncio.current_task()}
+        if message["type"] == "websocket.accept":
             return self
-        await self._end()
-        if self.status_code:
-            response = Response(bytes(self.response_data), self.status_code, self.headers)
-            raise Refused(self.app, self.path, response)
-        raise no_answer(self.path)
+        await self._leave()
+        if message["type"] == "websocket.http.response.start":
+            headers = [(key.decode(), value.decode()) for key, value in message["headers"]]
+            body = b"".join(
+                [self.from_app.get_nowait()["body"] for _ in range(self.from_app.qsize())]
+            )
+            raise Refused(self.app, self.path, Response(body, message["status"], headers))
+        raise no_answer(self.app, self.path)
 
     async def __aexit__(self, kind, error, trace):
-        if not await self._end() and error is None:
+        if not await self._leave() and error is None:
             raise still_runs(self.path)
 
-    async def _end(self):
-        await self.disconnect()
-        done, pending = await asyncio.wait({self._task}, timeout=DEADLINE)
-        if pending:
-            # A handler that catches every CancelledError can only be closed from outside.
-            for task in self.tasks:
-                if not task.done() and task is not asyncio.current_task():
-                    task.get_coro().close()
-        return done
+    async def send(self, data):
+        key = "text" if isinstance(data, str) else "bytes"
+        await self.to_app.put({"type": "websocket.receive", key: data})
 
     async def receive(self):
-        message = asyncio.create_task(self._receive_queue.get())
-        await asyncio.wait({message, self._task}, timeout=DEADLINE, return_when="FIRST_COMPLETED")
-        if not message.done():
-            message.cancel()
-            if self._task.done() and self._task.exception():
-                self.app.errors.append(self._task.exception())
+        message = await self._next()
+        if message["type"] == "websocket.close":
+            raise Closed(self.app, self.path, message.get("code", 1000))
+        if message["type"] != "websocket.send":
             raise nothing_came(self.app, self.path)
-        if isinstance(message.result(), WebsocketDisconnectError):
-            raise Closed(self.app, self.path, message.result().args[0])
-        return message.result()
+        return message["bytes"] if message.get("text") is None else message["text"]
 
-    async def _asgi_send(self, message):
-        await super()._asgi_send(message)
-        if not message.get("more_body", message["type"].endswith("response.start")):
-            self.answered.set()
+    async def disconnect(self, code=1006):
+        await self.to_app.put({"type": "websocket.disconnect", "code": code})
+
+    async def close(self, code=1000):
+        await self.disconnect(code)
+
+    async def _next(self):
+        """What the app sends next, or a message of type None when it sends nothing."""
+        getting = asyncio.create_task(self.from_app.get())
+        await asyncio.wait({getting, self.handler}, timeout=DEADLINE, return_when="FIRST_COMPLETED")
+        if getting.done():
+            return getting.result()
+        getting.cancel()
+        if self.handler.done() and self.handler.exception():
+            self.app.errors.append(self.handler.exception())
+        return {"type": None} if self.from_app.empty() else self.from_app.get_nowait()
+
+    async def _leave(self):
+        """Disconnect, and return whether the handler has ended."""
+        await self.disconnect()
+        _, running = await asyncio.wait({self.handler}, timeout=DEADLINE)
+        if running:
+            # A handler that catches every CancelledError can only be closed from outside.
+            for task in self.tasks:
+                if not task.done():
+                    task.get_coro().close()
+        return not running
 
 
 class InProcessClient(QuartClient):
@@ -374,7 +389,7 @@ class LiveConnection:
             response = Response(answer.body, answer.status_code, dict(answer.headers.raw_items()))
             raise Refused(self.app, self.path, response) from None
         except TimeoutError:
-            raise no_answer(self.path) from None
+            raise no_answer(self.app, self.path) from None
         self.accepted = True
         self.port = self.connection.local_address[1]
         return self

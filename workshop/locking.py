@@ -14,6 +14,11 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = {"win32": ("win_amd64", "win_arm64"), "darwin": ("macosx_11_0_arm64",)}
 
 
+# pipenv puts the indexes of pip's settings into the hash of Pipfile: leave them out.
+PLAIN_PIP = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "", "PIP_EXTRA_INDEX_URL": ""}
+HASH = "from pipenv.project import Project; print(Project().calculate_pipfile_hash())"
+
+
 def lock():
     """Lock the newest versions of what Pipfile names; pipenv prints how it goes.
 
@@ -22,6 +27,14 @@ def lock():
     environ = {**os.environ, "PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_VENV_IN_PROJECT": "1"}
     subprocess.run([sys.executable, "-m", "pipenv", "lock"], cwd=ROOT, env=environ, check=True)
     content = json.loads(LOCK.read_text(encoding="utf-8"))
+    content["_meta"]["hash"]["sha256"] = subprocess.run(
+        [sys.executable, "-c", HASH],
+        cwd=ROOT,
+        env={**environ, **PLAIN_PIP},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.strip()
     # pipenv writes the address of a package index here; where packages come from is pip's matter.
     content["_meta"]["sources"] = []
     for packages in (content["default"], content["develop"]):
