@@ -16,7 +16,7 @@ PLATFORMS = {"win32": ("win_amd64", "win_arm64"), "darwin": ("macosx_11_0_arm64"
 
 # pipenv puts the indexes of pip's settings into the hash of Pipfile: leave them out.
 PLAIN_PIP = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "", "PIP_EXTRA_INDEX_URL": ""}
-HASH = "from pipenv.project import Project; print(Project().calculate_pipfile_hash())"
+HASH = "from pipenv.project import Project; print(Project().pipfile.calculate_hash())"
 
 
 def lock():
