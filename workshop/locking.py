@@ -14,9 +14,17 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = {"win32": ("win_amd64", "win_arm64"), "darwin": ("macosx_11_0_arm64",)}
 
 
-# pipenv puts the indexes of pip's settings into the hash of Pipfile: leave them out.
-PLAIN_PIP = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "", "PIP_EXTRA_INDEX_URL": ""}
 HASH = "from pipenv.project import Project; print(Project().pipfile.calculate_hash())"
+
+
+def plain_pip():
+    """The variables of this process without any settings for pip, as a dictionary.
+
+    pipenv puts the indexes that pip's settings name into the hash of Pipfile; the one that is
+    committed is that of somebody who has set nothing.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    return {**environ, "PIP_CONFIG_FILE": os.devnull}
 
 
 def lock():
@@ -30,7 +38,7 @@ def lock():
     content["_meta"]["hash"]["sha256"] = subprocess.run(
         [sys.executable, "-c", HASH],
         cwd=ROOT,
-        env={**environ, **PLAIN_PIP},
+        env=plain_pip(),
         check=True,
         stdout=subprocess.PIPE,
         text=True,
