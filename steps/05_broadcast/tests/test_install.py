@@ -9,7 +9,7 @@ pytestmark = pytest.mark.asyncio
 
 def read_pipfile(project):
     path = project / "Pipfile"
-    assert path.is_file(), "there is no Pipfile yet: `pipenv install quart` makes one"
+    assert path.is_file(), "there is no Pipfile yet: pipenv makes one when it installs something"
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -25,12 +25,12 @@ async def test_the_pipfile_names_what_the_app_imports(project):
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module.partition(".")[0])
     missing = imported - sys.stdlib_module_names - set(read_pipfile(project).get("packages", {}))
-    assert not missing, f"websocket.py imports {missing}, which [packages] does not name"
+    assert not missing, f"websocket.py imports {', '.join(missing)}: [packages] should name it"
 
 
 async def test_the_pipfile_names_what_the_tests_need(project):
     missing = {"pytest", "pytest-asyncio"} - set(read_pipfile(project).get("dev-packages", {}))
-    assert not missing, f"the tests need {missing}: `pipenv install --dev` adds packages for them"
+    assert not missing, f"the tests need {', '.join(missing)}: [dev-packages] should name it"
 
 
 async def test_the_quart_command_starts_the_app(quart_run):

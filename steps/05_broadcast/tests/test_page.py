@@ -5,6 +5,11 @@ pytestmark = pytest.mark.asyncio
 
 async def test_the_page_names_the_step(app):
     response = await app.test_client().get("/")
-    assert response.status_code == 200, "GET / finds no page: is there an @app.get('/')?"
+    assert response.status_code == 200, (
+        f"GET / should find the page, but is answered with {response.status}: "
+        "is there an @app.get for it?"
+    )
     page = await response.get_data(as_text=True)
-    assert "Step 5: Broadcasting" in page, "the heading of templates/index.html names another step"
+    assert "Step 5: Broadcasting" in page, (
+        "the page should have the heading 'Step 5: Broadcasting': look at templates/index.html"
+    )
