@@ -10,7 +10,6 @@ same environment. Each round does both, one after the other; the medians are com
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,11 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = sys._base_executable  # the Python that .venv was made with
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 DEADLINE = 300  # seconds
+HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+sys.path.insert(0, str(ROOT))
+from workshop.serving import free_port  # noqa: E402
 
 
 def seconds(command, cwd, port=None):
@@ -37,7 +35,7 @@ def seconds(command, cwd, port=None):
     try:
         while port and time.perf_counter() < started + DEADLINE:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
+                HTTP.open(f"http://127.0.0.1:{port}/").read()
                 break
             except OSError:
                 time.sleep(0.01)
@@ -66,7 +64,7 @@ def one_round(folder):
     plain = seconds([BASE, "-m", "venv", "plain"], folder)
     python = folder / "plain" / SCRIPTS / "python"
     plain += seconds([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"], folder)
-    port = free_port()
+    port = free_port(5000)
     run = [BASE, "-m", "workshop", "run", "--port", str(port)]
     cold = seconds(run, clone, port)
     warm = seconds(run, clone, port)

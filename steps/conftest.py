@@ -25,8 +25,9 @@ import pytest_asyncio
 from quart import Response, got_request_exception, got_websocket_exception
 from quart.testing import QuartClient, WebsocketResponseError
 
-DEADLINE = 2  # seconds, for whatever a test waits for
+DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 START_DEADLINE = 20  # seconds, for a server to start
+HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"
 
 
@@ -34,22 +35,39 @@ def pytest_addoption(parser):
     group = parser.getgroup("workshop")
     group.addoption("--project", type=Path, help="test the websocket.py in this folder")
     group.addoption("--live", action="store_true", help="test on a real server, over real sockets")
+    group.addoption("--deadline", type=float, default=DEADLINE, help="seconds, for each wait")
+
+
+def pytest_configure(config):
+    global DEADLINE
+    DEADLINE = config.getoption("deadline")
 
 
 # ---- The project and its app
 
 
 @pytest.fixture
-def project(request):
-    """The folder that is tested: --project, or else the step that the test belongs to."""
-    return (request.config.getoption("project") or request.path.parents[1]).resolve()
+def project(request, tmp_path_factory):
+    """The folder that is tested: --project, or else the one that the test belongs to."""
+    folder = request.path.parents[1]
+    if given := request.config.getoption("project"):
+        return (given if given.exists() else request.config.rootpath / given).resolve()
+    if folder.parent.name != "challenges":
+        return folder
+    # A challenge holds only the files that differ from those of its step.
+    whole = tmp_path_factory.mktemp(folder.name) / "websocket"
+    shutil.copytree(folder.parents[1], whole, ignore=shutil.ignore_patterns("tests", "challenges"))
+    return shutil.copytree(folder, whole, dirs_exist_ok=True)
 
 
 @pytest.fixture
 def tcp_port(request, monkeypatch):
     """A free port, in QUART_TCP_PORT before the app is loaded."""
     port = request.param if hasattr(request, "param") else free_port()
-    monkeypatch.setenv("QUART_TCP_PORT", str(port))
+    if port is None:
+        monkeypatch.delenv("QUART_TCP_PORT", raising=False)
+    else:
+        monkeypatch.setenv("QUART_TCP_PORT", str(port))
     return port
 
 
@@ -101,6 +119,7 @@ def load(project):
         return NoApp("websocket.py makes no `app`")
     app.test_client_class = InProcessClient
     app.errors = []
+    app.is_stuck = False
     for signal in (got_request_exception, got_websocket_exception):
         signal.connect(remember_error, app)
     return app
@@ -136,8 +155,10 @@ class Refused(WebsocketResponseError, AssertionError):
 
     def __init__(self, app, path, response):
         super().__init__(response)
+        hint = ": is there an @app.websocket for it?" if response.status_code in (400, 404) else ""
         self.sentence = (
-            f"the server answers the handshake on {path} with {response.status}{because(app)}"
+            f"the server answers the handshake on {path} with {response.status}"
+            f"{because(app) or hint}"
         )
 
     def __str__(self):
@@ -165,8 +186,9 @@ def no_answer(app, path):
     )
 
 
-def nothing_came(app, path):
-    return AssertionError(f"nothing came on {path} within {DEADLINE} s{because(app)}")
+def nothing_came(app, path, sent):
+    after = because(app) or (f" after {sent!r:.40} was sent" if sent is not None else "")
+    return AssertionError(f"nothing came on {path} within {DEADLINE} s{after}")
 
 
 def still_runs(path):
@@ -184,7 +206,7 @@ def explained(app, path, response):
     return response
 
 
-# ---- In-process: Quart's own test client, with deadlines
+# ---- In-process: Quart's own test client for HTTP, and one with deadlines for WebSockets
 
 
 class InProcessConnection:
@@ -193,6 +215,7 @@ class InProcessConnection:
     def __init__(self, app, scope):
         self.app, self.scope, self.path = app, scope, scope["path"]
         self.to_app, self.from_app = asyncio.Queue(), asyncio.Queue()
+        self.sent = None
 
     async def __aenter__(self):
         tasks_before = asyncio.all_tasks()
@@ -218,15 +241,17 @@ class InProcessConnection:
             raise still_runs(self.path)
 
     async def send(self, data):
+        self.sent = data
+        both = {"text": None, "bytes": None}  # as Hypercorn has it
         key = "text" if isinstance(data, str) else "bytes"
-        await self.to_app.put({"type": "websocket.receive", key: data})
+        await self.to_app.put({"type": "websocket.receive", **both, key: data})
 
     async def receive(self):
         message = await self._next()
         if message["type"] == "websocket.close":
             raise Closed(self.app, self.path, message.get("code", 1000))
         if message["type"] != "websocket.send":
-            raise nothing_came(self.app, self.path)
+            raise nothing_came(self.app, self.path, self.sent)
         return message["bytes"] if message.get("text") is None else message["text"]
 
     async def disconnect(self, code=1006):
@@ -249,13 +274,14 @@ class InProcessConnection:
     async def _leave(self):
         """Disconnect, and return whether the handler has ended."""
         await self.disconnect()
-        _, running = await asyncio.wait({self.handler}, timeout=DEADLINE)
-        if running:
-            # A handler that catches every CancelledError can only be closed from outside.
+        deadline = 0.1 if self.app.is_stuck else DEADLINE  # once was long enough
+        await asyncio.wait({self.handler}, timeout=deadline)
+        if not self.handler.done():
+            self.app.is_stuck = True
             for task in self.tasks:
-                if not task.done():
-                    task.get_coro().close()
-        return not running
+                # It catches every CancelledError, so the event loop must not wait for it, either.
+                asyncio.tasks._unregister_task(task)
+        return self.handler.done()
 
 
 class InProcessClient(QuartClient):
@@ -309,9 +335,14 @@ class LiveServer:
     async def asgi(self, scope, receive, send):
         if scope["type"] != "websocket":
             return await self.app(scope, receive, send)
+
+        async def receive_both():
+            # Uvicorn leaves out the key that is None, and Quart then fails on an empty b"".
+            return {"text": None, "bytes": None, **await receive()}
+
         handler = self.handlers[scope["client"][1]] = Future()
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive_both, send)
         except Exception as error:
             self.app.errors.append(error)
         finally:
@@ -357,9 +388,8 @@ class LiveClient:
         return explained(self.server.app, path, response)
 
     def _ask(self, request):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            answer = opener.open(request, timeout=DEADLINE)
+            answer = HTTP.open(request, timeout=DEADLINE)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
@@ -369,7 +399,7 @@ class LiveClient:
 class LiveConnection:
     def __init__(self, server, path, headers):
         self.server, self.app, self.path, self.headers = server, server.app, path, headers
-        self.accepted = False
+        self.sent = None
 
     async def __aenter__(self):
         from websockets.asyncio.client import connect
@@ -390,7 +420,6 @@ class LiveConnection:
             raise Refused(self.app, self.path, response) from None
         except TimeoutError:
             raise no_answer(self.app, self.path) from None
-        self.accepted = True
         self.port = self.connection.local_address[1]
         return self
 
@@ -402,6 +431,7 @@ class LiveConnection:
             raise still_runs(self.path)
 
     async def send(self, data):
+        self.sent = data
         await self.connection.send(data)
 
     async def receive(self):
@@ -411,7 +441,7 @@ class LiveConnection:
             async with asyncio.timeout(DEADLINE):
                 return await self.connection.recv()
         except TimeoutError:
-            raise nothing_came(self.app, self.path) from None
+            raise nothing_came(self.app, self.path, self.sent) from None
         except ConnectionClosed:
             raise Closed(self.app, self.path, self.connection.close_code) from None
 
@@ -458,7 +488,7 @@ def page_when_served(url, process):
             last_line = process.communicate()[0].strip().rpartition("\n")[2]
             raise AssertionError(f"`quart run` ends at once, with: {last_line}")
         try:
-            return urllib.request.urlopen(url, timeout=DEADLINE).read().decode()
+            return HTTP.open(url, timeout=DEADLINE).read().decode()
         except urllib.error.HTTPError as error:
             raise AssertionError(f"the app answers GET / with {error.code}") from None
         except OSError:
@@ -471,12 +501,12 @@ async def tcp_connect(tcp_port):
     """Connect to the app's TCP source: returns a reader and a writer."""
     writers = []
 
-    async def connect(port=tcp_port):
+    async def connect(port=tcp_port, host="127.0.0.1"):
         try:
             async with asyncio.timeout(DEADLINE):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        except (ConnectionError, TimeoutError):
-            raise AssertionError(f"nothing listens on TCP port {port}") from None
+                reader, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            raise AssertionError(f"nothing listens on TCP port {port} of {host}") from None
         writers.append(writer)
         return reader, writer
 
@@ -576,6 +606,15 @@ async def page_at(context, server):
         return page
 
     return open_at
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    context = item.funcargs.get("context")
+    if report.failed and context and context.problems:
+        report.sections.append(("The browser's console", "\n".join(context.problems)))
+    return report
 
 
 @pytest.fixture

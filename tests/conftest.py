@@ -47,6 +47,8 @@ class Started:
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", **options.pop("env", {})}
         if os.name == "nt":
             options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+        else:
+            options["start_new_session"] = True
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -82,7 +84,10 @@ class Started:
 
     def interrupt(self):
         """Send what Ctrl-C sends."""
-        self.process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)
+        if os.name == "nt":
+            self.process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            os.killpg(self.process.pid, signal.SIGINT)  # a terminal interrupts them all
 
     def end(self, seconds=START_SECONDS):
         """Wait for the end, and return the exit code and all the output."""

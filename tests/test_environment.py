@@ -54,13 +54,13 @@ def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_p
     needs_network(*workshop(small, "run"))
     assert "Making" not in workshop(small, "run")[1]
 
-    # Interrupted in the middle of a package: pip had not yet written its RECORD.
-    (record,) = (small / ".venv").rglob("h11-*.dist-info/RECORD")
-    record.unlink()
+    # Killed in the middle of a package, when its files were not all there.
+    (installer,) = (small / ".venv").rglob("h11-*.dist-info/INSTALLER")
+    installer.unlink()
     (small / ".venv/workshop.json").unlink()
     code, output = workshop(small, "run")
     assert (code, "half-made" in output) == (0, True), output
-    assert list((small / ".venv").rglob("h11-*.dist-info/RECORD"))
+    assert list((small / ".venv").rglob("h11-*.dist-info/INSTALLER"))
 
     config = small / ".venv/pyvenv.cfg"
     text = config.read_text(encoding="utf-8").replace(
@@ -101,6 +101,18 @@ def test_a_package_that_is_not_the_locked_one_is_refused(small):
     assert code == 1
     assert "not the one that Pipfile.lock names" in output.splitlines()[-1]
     assert not (small / ".venv").exists()
+
+
+def test_killed_while_venv_is_at_work_it_is_made_again(small, start):
+    process = start(BASE, small / "workshop", "run")
+    process.wait_for("Making .venv")
+    while not (small / ".venv/workshop.unfinished").exists():
+        assert process.process.poll() is None
+    process.process.kill()
+    process.process.wait()
+    code, output = workshop(small, "run")
+    needs_network(code, output)
+    assert "half-made" in output
 
 
 def test_ctrl_c_while_it_is_made_keeps_nothing_half_made(small, start):

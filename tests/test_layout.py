@@ -22,7 +22,7 @@ def project_files(step, files, root):
     return {
         name.relative_to(prefix).as_posix(): (root / name).read_bytes()
         for name in files
-        if name.is_relative_to(prefix)
+        if name.is_relative_to(prefix) and "challenges" not in name.parts
     }
 
 
@@ -37,6 +37,18 @@ def test_a_step_holds_the_files_of_the_layout_and_no_other(step, files, root):
     needed = {"README.md", "websocket.py", "templates/index.html", "static/js/websocket.js"}
     needed |= {"static/css/websocket.css"} | ({"Pipfile"} if step is not STEPS[0] else set())
     assert needed - names == set()
+
+
+def test_a_challenge_holds_just_what_differs_from_its_step(step, files, root):
+    project = project_files(step, files, root)
+    folder = step.relative_to(root) / "challenges"
+    for name in files:
+        if name.is_relative_to(folder):
+            own = name.relative_to(folder)
+            inside = "/".join(own.parts[1:])
+            assert LAYOUT.fullmatch(inside), f"{name} is not of the layout"
+            if inside in project and inside not in OF_EACH_STEP:
+                assert (root / name).read_bytes() != project[inside], f"{name} is the step's own"
 
 
 def test_a_readme_fits_a_screen_and_has_its_sections(step):

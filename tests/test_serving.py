@@ -5,11 +5,10 @@ import os
 import re
 import shutil
 import sys
-import urllib.request
 from contextlib import asynccontextmanager
 
 import pytest
-from repo import STEPS, free_port
+from repo import HTTP, STEPS, free_port
 from websockets.asyncio.client import connect
 
 WITH_SOCKETS = [step for step in STEPS if step.name >= "03"]
@@ -25,7 +24,7 @@ def heading(step):
 
 
 def page(url):
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with HTTP.open(url, timeout=10) as response:
         return response.read().decode()
 
 

@@ -2,10 +2,9 @@
 
   run [TARGET]   serve a step, or a folder of your own, and reload it when it changes
   test [ARGS…]   run the tests of everything
-  --help         all commands and their options
 
 The first time, this makes an environment in .venv from Pipfile.lock; nothing else on this
-machine is changed.
+machine is changed. After that, `python3 -m workshop --help` lists all commands.
 """
 
 # This file must still parse on Python 3.8, to tell people there which Python they need.

@@ -8,35 +8,272 @@ from pathlib import Path
 import click
 
 from workshop import environment, serving, steps
+from workshop.learner import FOLDER, LearnerProblem, Progress
 
 COMMAND = "python3 -m workshop"
+PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed)
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are written, whose problems are one sentence each."""
+
+    def list_commands(self, context):
+        """The names of the commands in the order in which a learner meets them."""
+        return list(self.commands)
+
+    def invoke(self, context):
+        """Run a command; what is in its way becomes one sentence and an exit code."""
+        from workshop.branches import BranchProblem
+
+        try:
+            return super().invoke(context)
+        except steps.UnknownTarget as problem:
+            raise click.UsageError(str(problem)) from None
+        except (*PROBLEMS, BranchProblem) as problem:
+            raise click.ClickException(str(problem)) from None
 
 
 @click.group(
-    name=COMMAND,
+    cls=Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`COMMAND --help` tells more about each.",
 )
-def main_group():
-    """Learn WebSockets with Quart by building one small app in numbered steps."""
+@click.pass_context
+def main_group(context):
+    """Learn WebSockets with Quart by building one small app in numbered steps.
+
+    Without a command: where you are, and what to type next.
+    """
+    if context.invoked_subcommand is None:
+        where_am_i()
+
+
+def where_am_i():
+    """Print the exercises with what became of them, and the next command."""
+    from rich.console import Console
+    from rich.table import Table
+
+    progress = read_progress()
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (("exercise", "left"), ("minutes", "right"), ("", "left")):
+        table.add_column(heading, justify=justify)
+    for exercise in steps.all_exercises():
+        state = "done" if exercise.id in progress.done else "to do"
+        if state == "to do" and exercise.id == progress.started:
+            state = "started"
+        indent = "   " if exercise.is_challenge else ""
+        style = {"done": "green", "started": "bold", "to do": None}[state]
+        title = f"{indent}{exercise.id}: {exercise.about['title']}"
+        table.add_row(title, str(exercise.about["minutes"]), state, style=style)
+    Console().print(table)
+    started = progress.started and steps.find_exercise(progress.started)
+    if started and started.id not in progress.done:
+        click.echo(f"\nNext: {COMMAND} check, or {COMMAND} hint")
+    elif progress.next_exercise():
+        click.echo(f"\nNext: {COMMAND} start {progress.next_exercise().number}")
+    else:
+        click.echo("\nAll steps are done. The indented ones are challenges: start one by its name.")
 
 
 @main_group.command()
-@click.argument("target", default=steps.DEFAULT)
+@click.argument("target", required=False)
 @click.option("--port", type=click.IntRange(1, 65535), help="Insist on this port.")
 def run(target, port):
     """Serve a step, or a folder of your own, until Ctrl-C.
 
-    TARGET is a step's number, its name, or any folder with a websocket.py; without it, step 5 is
-    served. The server starts again when a file of the project changes. It listens on 127.0.0.1
-    only, on port 5000 or, if that is taken, on the next free one.
+    TARGET is a step's number, its name, or any folder with a websocket.py; without it, your own
+    folder websocket/ is served or, if there is none, step 5. The server starts again when a file of
+    the project changes. It listens on 127.0.0.1 only, on port 5000 or, if that is taken, on the
+    next free one.
     """
+    mine = (FOLDER / "websocket.py").is_file()
+    folder = FOLDER if target is None and mine else steps.find(target or steps.DEFAULT)
+    sys.exit(serving.run(folder, port))
+
+
+@main_group.command()
+@click.argument("exercise", required=False)
+@click.option(
+    "--back",
+    is_flag=False,
+    flag_value="",
+    metavar="[ATTEMPT]",
+    help="List earlier attempts, or bring one back.",
+)
+def start(exercise, back):
+    """Put the start of an exercise into websocket/, and show the task.
+
+    EXERCISE is a step's number, or the name of a step or a challenge; without it, it is the first
+    step that is not done. What is in websocket/ now goes to attempts/.
+    """
+    from workshop import learner
+
+    if back is not None:
+        if back == "" and exercise is None:
+            for attempt in learner.attempts():
+                click.echo(attempt.name)
+            if not learner.attempts():
+                click.echo("There are no earlier attempts.")
+            return
+        say_kept(learner.bring_back(back or exercise))
+        click.echo(f"websocket/ is {back or exercise} again.")
+        return
+    progress = read_progress()
+    chosen = steps.find_exercise(exercise) if exercise else progress.next_exercise()
+    if chosen is None:
+        click.echo(f"All steps are done. `{COMMAND}` lists the challenges: start one by its name.")
+        return
+    say_kept(learner.start(chosen))
+    show_task(chosen)
+    what = "holds the project so far" if chosen.start else "is empty"
+    click.echo(f"\nYour folder websocket/ {what}. Write, and then type: {COMMAND} check")
+    click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
+
+
+def say_kept(kept):
+    """Say where an earlier attempt went, if there was one."""
+    if kept:
+        click.echo(f"What was in websocket/ is now in attempts/{kept.name}.\n")
+
+
+def show_task(exercise):
+    """Print an exercise's title and task."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    about = exercise.about
+    text = f"# {exercise.title}\n\nAbout {about['minutes']} minutes.\n\n{about['task']}"
+    Console(width=min(100, Console().width)).print(Markdown(text))
+
+
+@main_group.command()
+@click.argument("exercise", required=False)
+@click.option("--watch", is_flag=True, help="Check again at every save.")
+@click.option("--live", is_flag=True, help="Check on a real server, over real sockets.")
+def check(exercise, watch, live):
+    """Check websocket/ against the promises of an exercise, the one you started or EXERCISE.
+
+    The exit code is 0 only if all promises are kept.
+    """
+    from workshop import learner
+    from workshop.checking import Checker
+
+    learner.require_folder()
+    chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+    environment.ensure("default", "develop")
+    checker = Checker(chosen, FOLDER, live)
     try:
-        sys.exit(serving.run(steps.find(target), port))
-    except steps.UnknownTarget as problem:
-        raise click.UsageError(str(problem)) from None
-    except serving.PortTaken as problem:
-        raise click.ClickException(str(problem)) from None
+        if not watch:
+            sys.exit(0 if tell(chosen, checker.check()) else 1)
+        from watchfiles import watch as watch_files
+
+        tell(chosen, checker.check(warm_up_again=True))
+        click.echo(
+            "\nWatching websocket/: save a file, and it is checked again. Ctrl-C stops this."
+        )
+        for changes in watch_files(FOLDER, step=20, debounce=200):
+            if {Path(path) for _, path in changes} - {learner.PROGRESS}:
+                click.clear()
+                tell(chosen, checker.check(warm_up_again=True))
+    except KeyboardInterrupt:
+        click.echo("")
+    finally:
+        checker.close()
+
+
+def tell(exercise, promises):
+    """Print promises as they come, then the first broken one; returns whether all are kept."""
+    first, kept, skipped = None, 0, []
+    for promise in promises:
+        sign, colour = {"kept": ("✓", "green"), "broken": ("✗", "red"), "skipped": ("–", "yellow")}[
+            promise.outcome
+        ]
+        click.secho(f"{sign} {promise.words}", fg=colour)
+        for line in promise.printed.splitlines():
+            click.echo(f"    printed: {line}")
+        kept += promise.outcome == "kept"
+        if promise.outcome == "skipped":
+            skipped.append(promise.reason)
+        if promise.outcome == "broken" and first is None:
+            first = promise
+    if first:
+        click.secho(f"\nFirst, mend this: {first.words}", bold=True)
+        click.echo(f"  {first.reason}".replace("\n", "\n  "))
+        for line in first.console.splitlines():
+            click.echo(f"  The browser's console says: {line}")
+        if first.test:
+            click.echo(f"  The test: {first.test}")
+        click.echo(f"\nStuck? {COMMAND} hint {exercise.id}")
+        return False
+    for reason in dict.fromkeys(skipped):
+        click.echo(f"\nNot checked: {reason}")
+    if not kept:
+        click.echo("Nothing was checked.")
+        return False
+    progress = Progress()
+    progress.is_done(exercise)
+    click.secho(f"\nAll promises are kept: {exercise.id} is done.", fg="green", bold=True)
+    following = progress.next_exercise()
+    click.echo(
+        f"Next: {COMMAND} start {following.number}" if following else "That was the last step."
+    )
+    return True
+
+
+@main_group.command()
+@click.argument("exercise", required=False)
+def hint(exercise):
+    """Show the next hint for an exercise, the one you started or EXERCISE."""
+    from workshop import learner
+
+    chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+    text, left = learner.hint(chosen)
+    click.echo(text)
+    click.echo(
+        {0: "\nThat was the last hint.", 1: "\n1 hint is left."}.get(
+            left, f"\n{left} hints are left."
+        )
+    )
+    if not left:
+        click.echo(f"To compare with the solution: {COMMAND} diff {chosen.id}")
+
+
+@main_group.command()
+@click.argument("exercise", required=False)
+def diff(exercise):
+    """Compare websocket/ with the solution of an exercise, the one you started or EXERCISE.
+
+    Lines with - are yours, those with + are the solution's.
+    """
+    from workshop import learner
+
+    chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+    lines = list(learner.diff(chosen))
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in lines:
+        click.secho(line, fg=colours.get(line[:1]), bold=line.startswith(("+++", "---")))
+    if not lines:
+        click.echo("No difference: websocket/ is the solution.")
+
+
+def read_progress():
+    """The learner's progress; says so if its file was damaged."""
+    progress = Progress()
+    if progress.noticed:
+        click.secho(progress.noticed, fg="yellow", err=True)
+    return progress
+
+
+@main_group.command()
+def doctor():
+    """Look for what may be wrong on this machine, and say how to mend it."""
+    from workshop.doctor import examine
+
+    for what, is_well, mend in examine():
+        click.secho(
+            f"✓ {what}" if is_well else f"✗ {what}: {mend}", fg="green" if is_well else "red"
+        )
 
 
 @main_group.command(
@@ -50,7 +287,7 @@ def test(arguments):
     Tests that need a browser which is not there are skipped, and the last lines say what to
     install; with WORKSHOP_REQUIRE_ALL=1 they fail.
     """
-    need("default", "develop")
+    environment.ensure("default", "develop")
     pytest = [sys.executable, "-m", "pytest"]
     if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         # No file or folder is named, so it is everything: on all cores, from wherever it is called.
@@ -59,27 +296,61 @@ def test(arguments):
     environment.hand_over([*pytest, *arguments])
 
 
+@main_group.command()
+@click.option("--force", is_flag=True, help="Also move or delete branches with other commits.")
+@click.option("--list", "list_them", is_flag=True, help="List the branches that there are.")
+@click.option("--delete", is_flag=True, help="Delete the branches.")
+def branches(force, list_them, delete):
+    """Make the branches exercise/ID and solution/ID in this repository (for instructors).
+
+    The same sources give the same commits on any machine. The work tree, the index and the current
+    branch stay as they are; a branch that holds somebody's own commits is left alone.
+    """
+    from workshop import branches
+
+    if list_them:
+        for branch, is_ours in branches.present():
+            click.echo(branch if is_ours else f"{branch} (with other commits)")
+    elif delete:
+        for branch in branches.delete(force):
+            click.echo(f"{branch} deleted")
+    else:
+        for branch, what in branches.make(force):
+            click.echo(f"{branch} {what}")
+
+
+@main_group.command()
+@click.argument("exercise", required=False)
+@click.option("--to", "remote", required=True, help="The remote, as in `git push REMOTE`.")
+@click.option("--exercises", is_flag=True, help="Push all exercise branches, and no solution.")
+@click.option("--force", is_flag=True, help="Replace what the remote has.")
+def release(exercise, remote, exercises, force):
+    """Push the solution branch of one EXERCISE to a remote (for instructors)."""
+    from workshop import branches
+
+    if exercises == bool(exercise):
+        raise click.UsageError("name one exercise, or --exercises for all exercise branches")
+    names = branches.exercise_branches()
+    if not exercises:
+        names = [f"solution/{steps.find_exercise(exercise).id}"]
+    branches.push(remote, names, force)
+    click.echo(f"{', '.join(names)} pushed to {remote}")
+
+
 @main_group.command(hidden=True)
 def lock():
     """Lock the newest versions of the packages in Pipfile (for maintainers)."""
     from workshop import locking
 
-    need("default", "develop")
+    environment.ensure("default", "develop")
     try:
         locking.lock()
     except subprocess.CalledProcessError as failure:
         raise click.ClickException(f"this failed: {' '.join(map(str, failure.cmd))}") from None
 
 
-def need(*sets):
-    """Have these sets of the lock file installed, or end with what is in the way."""
-    try:
-        environment.ensure(*sets)
-    except environment.EnvironmentFailed as failure:
-        raise click.ClickException(f"the packages are not installed: {failure}.") from None
-
-
 def main():
     """Run the command that the arguments name."""
-    os.environ.setdefault("PYTHONUTF8", "1")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a Windows code page may lack ✓ and …
     main_group(prog_name=COMMAND)

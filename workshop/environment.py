@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ LOCK = ROOT / "Pipfile.lock"
 VENV = ROOT / ".venv"
 SET_ASIDE = ROOT / ".venv.old"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+UNFINISHED = VENV / "workshop.unfinished"  # there while venv is at work
 STAMP = VENV / "workshop.json"  # what is installed, written when all of it is
 
 # What pip or venv print when something is wrong, and what to tell the user.
@@ -47,13 +49,16 @@ CAUSES = (
 
 
 class EnvironmentFailed(Exception):
-    """The environment cannot be made; the message says why and what to do."""
+    """The packages are not installed; the message says why and what to do."""
 
 
 def enter():
     """Go on inside .venv, making it first if need be; ends the process if it cannot be made."""
     if inside() and is_ready():
         return
+    for name in ("SIGTERM", "SIGBREAK"):  # clean up as after Ctrl-C
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         ensure("default")
     except EnvironmentFailed as failure:
@@ -112,12 +117,13 @@ def hand_over(command):
 # What is there
 
 
-def _locked(name):
+def locked(name):
+    """A set of the lock file: package names to their version, hashes and markers."""
     return json.loads(LOCK.read_text(encoding="utf-8"))[name]
 
 
 def _digest(name):
-    return hashlib.sha256(json.dumps(_locked(name), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(locked(name), sort_keys=True).encode()).hexdigest()
 
 
 def _stamp():
@@ -143,10 +149,13 @@ def _is_of_this_python():
 
 
 def _is_whole():
-    # pip writes a package's RECORD last: where it is missing, an installation was interrupted.
+    # pip writes INSTALLER once a package's files are there: without it, pip was interrupted.
     infos = [*VENV.glob("lib/*/site-packages/*.dist-info"), *VENV.glob("Lib/*/*.dist-info")]
-    return any(info.name.startswith("pip-") for info in infos) and all(
-        (info / "RECORD").is_file() for info in infos
+    has_pip = any(info.name.startswith("pip-") for info in infos)
+    return (
+        not UNFINISHED.exists()
+        and has_pip
+        and all((info / "INSTALLER").is_file() for info in infos)
     )
 
 
@@ -176,13 +185,16 @@ def _create():
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise EnvironmentFailed(_cause("ensurepip"))
     with _Progress("Making .venv") as progress:
+        VENV.mkdir()
+        UNFINISHED.touch()
         _run([sys.executable, "-m", "venv", str(VENV)], progress)
+        UNFINISHED.unlink()
 
 
 def _install(sets):
     """Install these sets with pip, each package checked against its hashes in the lock file."""
     STAMP.unlink(missing_ok=True)
-    packages = {name: entry for group in sets for name, entry in _locked(group).items()}
+    packages = {name: entry for group in sets for name, entry in locked(group).items()}
     requirements = VENV / "requirements.txt"
     requirements.write_text(
         "".join(_requirement(*item) for item in packages.items()), encoding="utf-8", newline="\n"
@@ -214,6 +226,7 @@ def _run(command, progress):
         encoding="utf-8",
         errors="replace",
         env=environ,
+        start_new_session=True,  # so that Ctrl-C comes here alone, and ends it with its children
     )
     try:
         for line in child.stdout:
@@ -221,7 +234,10 @@ def _run(command, progress):
             progress.show(line)
         child.wait()
     except BaseException:
-        child.kill()
+        if os.name == "nt":
+            child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         raise
     if child.returncode:

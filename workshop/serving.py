@@ -5,6 +5,7 @@ folder first on its path, as `quart run` does, and nothing else of the workshop.
 """
 
 import contextlib
+import logging
 import os
 import runpy
 import signal
@@ -41,20 +42,24 @@ def run(project, port=None):
         raise PortTaken(f"port {port} is taken: try --port {free_port(port)}, or leave it out")
     environ = {"QUART_TCP_PORT": str(free_port(FIRST_TCP_PORT, besides=port)), **os.environ}
     command = [sys.executable, __file__, str(project), str(port)]
+    options = {"env": environ, "cwd": project}
+    if os.name == "nt":
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
     for name in ("SIGTERM", "SIGBREAK"):  # stop it as Ctrl-C does
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
-    child = subprocess.Popen(command, env=environ, cwd=project)
-    has_served = False
+    child = subprocess.Popen(command, **options)
+    was_restarted = False
     try:
         for changes in watch(project, rust_timeout=100, yield_on_timeout=True):
             if changes:
-                names = sorted({Path(path).name for _, path in changes})
-                print(f"{', '.join(names)} changed: starting again", flush=True)
+                # Editors write to a file of another name first, which is gone by now.
+                names = sorted({Path(path).name for _, path in changes if Path(path).exists()})
+                print(f"{', '.join(names) or 'A file'} changed: starting again", flush=True)
                 _stop(child)
-                child = subprocess.Popen([*command, "again"], env=environ, cwd=project)
-                has_served = True
-            elif child.poll() is not None and not has_served:
+                child = subprocess.Popen([*command, "again"], **options)
+                was_restarted = True
+            elif child.poll() is not None and not was_restarted:
                 return BAD_PROJECT if child.returncode == FAILED_TO_START else child.returncode
     except KeyboardInterrupt:
         pass
@@ -64,8 +69,9 @@ def run(project, port=None):
 
 
 def _stop(child):
-    if os.name != "nt":  # on Windows, terminate() would cut the clients off; Ctrl-C reaches it
-        child.terminate()
+    if child.poll() is None:
+        # On Windows, terminate() would cut the clients off.
+        child.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGTERM)
     try:
         child.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -141,18 +147,32 @@ def serve(project, port, again=False):
             await super().startup(sockets)
             announce(app, project, f"{HOST}:{port}", again)
 
+        async def shutdown(self, sockets=None):
+            # What is cut off half-way now is no news.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            await super().shutdown(sockets)
+
     try:
         listener = listen(port)
     except OSError:
         print(f"Port {port} was free a moment ago, and is taken now: try again.", file=sys.stderr)
         sys.exit(PORT_TAKEN)
     app = load(project)
+
+    async def asgi(scope, receive, send):
+        async def receive_both():
+            # Uvicorn leaves out the key that is None, and Quart then fails on an empty b"".
+            return {"text": None, "bytes": None, **await receive()}
+
+        await app(scope, receive_both if scope["type"] == "websocket" else receive, send)
+
     config = uvicorn.Config(
-        app,
+        asgi,
+        interface="asgi3",
         ws="websockets-sansio",
         lifespan="on",
         log_level="warning",
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=0.3,
     )
     Server(config).run(sockets=[listener])
 

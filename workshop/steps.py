@@ -1,20 +1,114 @@
-"""What a step is: a numbered folder in steps/ that is a project of its own."""
+"""What a step is: a numbered folder in steps/ that is a project of its own, and an exercise.
 
+A challenge of a step is an exercise, too: a folder in its `challenges/` that holds its own tests,
+and just the files of its solution that differ from the step's.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from workshop.environment import ROOT
 
 STEPS = ROOT / "steps"
 DEFAULT = "5"
+NOT_OF_THE_PROJECT = {"README.md", "exercise.toml", "tests", "challenges"}
 
 
 class UnknownTarget(Exception):
     """No step and no project is called that; the message says what there is."""
 
 
+@dataclass(frozen=True)
+class Exercise:
+    """A step or a challenge: where one starts, what to do, and what is right."""
+
+    folder: Path
+    previous: "Exercise | None"  # whose solution is the start of this one
+
+    @property
+    def is_challenge(self):
+        """Whether it is a challenge of a step, and not a step."""
+        return self.folder.parent.name == "challenges"
+
+    @property
+    def number(self):
+        """The number of its step, as text: "3"."""
+        step = self.previous.folder if self.is_challenge else self.folder
+        return str(int(step.name.partition("_")[0]))
+
+    @property
+    def id(self):
+        """Its name, also of its branches: "03_echo", and "03_binary" for a challenge."""
+        return f"0{self.number}_{self.folder.name}" if self.is_challenge else self.folder.name
+
+    @cached_property
+    def about(self):
+        """What exercise.toml says: title, minutes, objectives, task, hints, mistakes."""
+        return tomllib.loads((self.folder / "exercise.toml").read_text(encoding="utf-8"))
+
+    @property
+    def title(self):
+        """Its title with its number, such as "3 Echo" or "3+ Binary messages"."""
+        return f"{self.number}{'+' if self.is_challenge else ''} {self.about['title']}"
+
+    @property
+    def tests(self):
+        """The folders whose tests hold when it is done, its own first."""
+        steps = [self.previous.folder] if self.is_challenge else []
+        return [folder / "tests" for folder in [self.folder, *steps]]
+
+    @property
+    def solution(self):
+        """The files of the finished project: relative path with slashes, to content in bytes."""
+        below = self.previous.solution if self.is_challenge else {}
+        return {**below, **_files(self.folder)}
+
+    @property
+    def start(self):
+        """The files that one starts from: the solution of the exercise before."""
+        return self.previous.solution if self.previous else {}
+
+
+def _files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.relative_to(folder).parts[0] not in NOT_OF_THE_PROJECT
+        and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
+    }
+
+
 def all_steps():
     """The folders of the steps, in order."""
     return sorted(folder for folder in STEPS.iterdir() if folder.name[:2].isdecimal())
+
+
+def all_exercises():
+    """All exercises in order, the challenges of a step after it."""
+    exercises, step = [], None
+    for folder in all_steps():
+        step = Exercise(folder, step)
+        challenges = sorted(folder.glob("challenges/*/exercise.toml"))
+        exercises += [step, *(Exercise(path.parent, step) for path in challenges)]
+    return exercises
+
+
+def find_exercise(name):
+    """An exercise by its step's number, its id, or the name of its folder.
+
+    Raises UnknownTarget if there is none.
+    """
+    for exercise in all_exercises():
+        names = {exercise.id, exercise.folder.name}
+        if not exercise.is_challenge:
+            names |= {exercise.number, exercise.folder.name.partition("_")[2]}
+        if name in names or (name.isdecimal() and str(int(name)) in names):
+            return exercise
+    names = ", ".join(exercise.id for exercise in all_exercises())
+    raise UnknownTarget(f"there is no exercise {name!r}; the exercises are {names}")
 
 
 def find(target):

@@ -32,12 +32,21 @@ async def test_what_is_typed_comes_back_by_button_and_by_enter(page, expect):
     await expect(items, "what is sent by the button should come back").to_contain_text(
         ["by button"]
     )
+    await expect(box, "the box should have the focus again, for the next message").to_be_focused()
     await box.fill("by enter")
     await box.press("Enter")
     await expect(
         items, "what is sent by Enter should come back, after what was there"
     ).to_contain_text(["by button", "by enter"])
     await expect(box, "the box should be empty once its text is sent").to_have_value("")
+
+
+async def test_the_button_is_disabled_until_the_socket_is_open(page_at, expect):
+    page = await page_at("http://workshop.example/")  # where no socket ever opens
+    button = page.get_by_role("button", name="Send")
+    await expect(
+        button, "nothing can be sent yet, so the button should be disabled"
+    ).to_be_disabled()
 
 
 async def test_html_shows_as_text(page, expect):

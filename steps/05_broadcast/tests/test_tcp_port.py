@@ -22,7 +22,14 @@ async def test_a_taken_tcp_port_gives_one_sentence_and_the_app_goes_on(taken, ap
     assert str(taken) in sentences[0]
 
 
-@pytest.mark.parametrize("tcp_port", ["0"], indirect=True)
+@pytest.mark.parametrize("tcp_port", [None], indirect=True, ids=["unset"])
+async def test_the_port_is_5001_if_nothing_is_set(capsys, caplog, app):
+    async with app.test_app():
+        told = capsys.readouterr().out + caplog.text
+    assert "5001" in told, f"the app should listen on TCP port 5001 or say that it is taken: {told}"
+
+
+@pytest.mark.parametrize("tcp_port", ["0"], indirect=True, ids=["0"])
 async def test_port_0_is_any_free_one_and_the_app_says_which(capsys, app, tcp_connect):
     async with app.test_app():
         printed = re.search(r"TCP port (\d+)", capsys.readouterr().out)
@@ -30,7 +37,7 @@ async def test_port_0_is_any_free_one_and_the_app_says_which(capsys, app, tcp_co
         await tcp_connect(int(printed[1]))
 
 
-@pytest.mark.parametrize("tcp_port", [""], indirect=True)
+@pytest.mark.parametrize("tcp_port", [""], indirect=True, ids=["empty"])
 async def test_an_empty_port_means_no_tcp_source(capsys, app):
     async with app.test_app():
         pass

@@ -1,0 +1,63 @@
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+pytestmark = pytest.mark.asyncio
+
+
+@asynccontextmanager
+async def joined(app, room, *names):
+    """Connect a client for each name to a room; who has heard their own name is in."""
+    async with AsyncExitStack() as stack:
+        clients = []
+        for name in names:
+            connection = app.test_client().websocket(f"/api/v2/rooms/{room}/ws")
+            clients.append(await stack.enter_async_context(connection))
+            await clients[-1].send(name)
+            await all_hear(clients, name)
+        yield clients
+
+
+async def all_hear(clients, message):
+    for client in clients:
+        heard = await client.receive()
+        assert heard == message, f"expected {message!r}, but a client in the room heard {heard!r}"
+
+
+async def test_those_in_the_room_hear_each_other(app):
+    async with joined(app, "kitchen", "alice", "bob", "carol") as (alice, bob, carol):
+        await bob.send("tea?")
+        await all_hear([alice, bob, carol], "tea?")
+
+
+async def test_only_those_in_the_room_hear(app):
+    async with joined(app, "kitchen", "alice") as (alice,), joined(app, "garden", "bob") as (bob,):
+        await alice.send("tea?")
+        await all_hear([alice], "tea?")
+        await bob.send("roses!")
+        await all_hear([bob], "roses!")
+
+
+async def test_a_room_is_not_the_broadcast_to_everyone(app):
+    async with joined(app, "kitchen", "alice") as (alice,):
+        async with app.test_client().websocket("/api/v2/ws") as bob:
+            await alice.send("tea?")
+            await all_hear([alice], "tea?")
+            await bob.send("hello, everyone")
+            await all_hear([bob], "hello, everyone")
+        await alice.send("still only me")
+        await all_hear([alice], "still only me")
+
+
+async def test_those_who_stay_still_hear_when_one_leaves(app):
+    async with joined(app, "kitchen", "alice", "bob") as (alice, bob):
+        async with joined(app, "kitchen", "carol"):
+            await all_hear([alice, bob], "carol")
+        await alice.send("still here?")
+        await all_hear([alice, bob], "still here?")
+
+
+async def test_a_room_that_was_left_can_be_joined_again(app):
+    for _ in range(2):
+        async with joined(app, "kitchen", "alice", "bob"):
+            pass

@@ -1,0 +1,219 @@
+"""The branches for a classroom: exercise/ID and solution/ID, made from the steps.
+
+Each exercise's commit stands on the solution before it, each solution's on its exercise; those of a
+challenge stand on its step's solution. The same sources give the same commits on any machine. Only
+refs and objects are written: the work tree, the index and the current branch stay as they are.
+"""
+
+import subprocess
+
+from workshop.environment import ROOT
+from workshop.steps import STEPS, all_exercises
+
+NAME = "Quart WebSocket Workshop"
+EMAIL = "workshop@example.invalid"  # a commit of this committer is one of ours
+FIRST_SECOND = 1767225600  # 2026-01-01; each commit is a minute after the one before
+PYPROJECT = """\
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+addopts = ["--import-mode=importlib", "--project=websocket", "-rfEs", "-p", "no:anyio"]
+asyncio_default_fixture_loop_scope = "function"
+timeout = 60
+"""
+README = """\
+# {title}
+
+About {minutes} minutes. When it is done, you can:
+
+{objectives}
+
+## Your task
+
+Your project is the folder `websocket/`{start}.
+
+{task}
+## Run it
+
+```console
+pipenv sync --dev
+pipenv run quart --app websocket/websocket.py run
+```
+
+Then open <http://127.0.0.1:5000>.
+
+## Check it
+
+```console
+pipenv run pytest
+```
+
+It fails now; when everything passes, you are done.
+"""
+
+
+class BranchProblem(Exception):
+    """The branches cannot be made, pushed or deleted; the message says why and what to do."""
+
+
+def make(force=False):
+    """Make all branches; returns (branch, "made" | "moved" | "unchanged") for each, in order.
+
+    Raises BranchProblem, with nothing moved, if a branch is somebody else's (unless forced) or
+    checked out.
+    """
+    _require_repository()
+    new = _commit_all()
+    old = _present()
+    updates, results = [], []
+    for branch, commit in new.items():
+        is_there = branch in old
+        if is_there and old[branch]["commit"] != commit:
+            _require_movable(branch, old[branch], force)
+        if is_there and old[branch]["commit"] == commit:
+            results.append((branch, "unchanged"))
+            continue
+        results.append((branch, "moved" if is_there else "made"))
+        updates.append(f"update refs/heads/{branch} {commit}\n")
+    _git("update-ref", "--stdin", stdin="".join(updates).encode())
+    return results
+
+
+def present():
+    """The branches of the workshop that there are: name, and whether it is as it was made."""
+    _require_repository()
+    return [(branch, state["email"] == EMAIL) for branch, state in _present().items()]
+
+
+def delete(force=False):
+    """Delete the workshop's branches, and return their names.
+
+    Raises BranchProblem, with nothing deleted, if one has other commits (unless forced) or is
+    checked out.
+    """
+    _require_repository()
+    old = _present()
+    for branch, state in old.items():
+        _require_movable(branch, state, force)
+    deletions = "".join(f"delete refs/heads/{branch}\n" for branch in old)
+    _git("update-ref", "--stdin", stdin=deletions.encode())
+    return list(old)
+
+
+def push(remote, branches, force=False):
+    """Push branches to a remote; raises BranchProblem with git's own reason if it refuses."""
+    missing = [branch for branch in branches if branch not in _present()]
+    if missing:
+        raise BranchProblem(f"there is no branch {missing[0]} yet: `python3 -m workshop branches`")
+    refs = [f"refs/heads/{branch}:refs/heads/{branch}" for branch in branches]
+    _git("push", "--porcelain", *(["--force"] if force else []), remote, *refs)
+
+
+def exercise_branches():
+    """The names of all exercise branches, in order."""
+    return [f"exercise/{exercise.id}" for exercise in all_exercises()]
+
+
+def _require_repository():
+    try:
+        top = _git("rev-parse", "--show-cdup").strip()
+    except FileNotFoundError:
+        raise BranchProblem("git is not installed, and branches need it") from None
+    except BranchProblem:
+        raise BranchProblem("this is not a git repository: clone the workshop with git") from None
+    if top:
+        raise BranchProblem("this folder is inside another git repository: clone the workshop")
+
+
+def _require_movable(branch, state, force):
+    if state["worktree"]:
+        raise BranchProblem(
+            f"{branch} is checked out in {state['worktree']}: switch to another branch there first"
+        )
+    if state["email"] != EMAIL and not force:
+        raise BranchProblem(f"{branch} has commits that are not ours: keep them, or use --force")
+
+
+def _present():
+    fields = "%(refname:short)%00%(objectname)%00%(committeremail:trim)%00%(worktreepath)"
+    known = {
+        f"{kind}/{exercise.id}" for exercise in all_exercises() for kind in ("exercise", "solution")
+    }
+    lines = _git("for-each-ref", f"--format={fields}", "refs/heads/exercise", "refs/heads/solution")
+    rows = [line.split("\0") for line in lines.splitlines()]
+    return {
+        branch: {"commit": commit, "email": email, "worktree": worktree}
+        for branch, commit, email, worktree in rows
+        if branch in known
+    }
+
+
+def _commit_all():
+    """Write the commits of all branches, and return their ids."""
+    stream, marks = [b"reset refs/workshop/made\n\n"], {}
+    for exercise in all_exercises():
+        parent = marks[f"solution/{exercise.previous.id}"] if exercise.previous else None
+        around = _around(exercise)
+        for kind, project in (("exercise", exercise.start), ("solution", exercise.solution)):
+            marks[f"{kind}/{exercise.id}"] = mark = len(marks) + 1
+            files = {**around, **{f"websocket/{name}": project[name] for name in project}}
+            what = "the task" if kind == "exercise" else "a solution"
+            stream.append(_commit(mark, parent, f"{exercise.title}: {what}\n", files))
+            parent = mark
+    stream.append(b"done\n")
+    ids = _git("fast-import", "--quiet", "--done", "--force", stdin=b"".join(stream)).split()
+    _git("update-ref", "-d", "refs/workshop/made")
+    return dict(zip(marks, ids, strict=True))
+
+
+def _commit(mark, parent, message, files):
+    """A commit in the language of git fast-import, which then answers with the commit's id."""
+    who = f"{NAME} <{EMAIL}> {FIRST_SECOND + 60 * mark} +0000"
+    lines = [
+        b"commit refs/workshop/made\nmark :%d\n" % mark,
+        f"author {who}\ncommitter {who}\n".encode(),
+        b"data %d\n%s" % (len(message.encode()), message.encode()),
+        b"from :%d\n" % parent if parent else b"",
+        b"deleteall\n",
+    ]
+    for name in sorted(files):
+        lines.append(
+            b"M 100644 inline %s\ndata %d\n%s\n" % (name.encode(), len(files[name]), files[name])
+        )
+    return b"".join([*lines, b"\nget-mark :%d\n" % mark])
+
+
+def _around(exercise):
+    """What a branch holds beside the project: the task, the tests, and what they need."""
+    about = exercise.about
+    readme = README.format(
+        title=exercise.title,
+        minutes=about["minutes"],
+        objectives="".join(f"- {objective}\n" for objective in about["objectives"]),
+        task=about["task"],
+        start="" if exercise.start else ", which is empty",
+    )
+    pipfile = (ROOT / "Pipfile").read_text(encoding="utf-8").partition("\n[scripts]")[0]
+    files = {
+        "README.md": readme.encode(),
+        "Pipfile": pipfile.encode(),
+        "Pipfile.lock": (ROOT / "Pipfile.lock").read_bytes(),
+        "pyproject.toml": PYPROJECT.encode(),
+        "conftest.py": (STEPS / "conftest.py").read_bytes(),
+        ".gitignore": b".venv*/\n__pycache__/\n.pytest_cache/\n",
+    }
+    if not exercise.start:
+        files["websocket/.gitkeep"] = b""  # git keeps no empty folder
+    for folder in exercise.tests:
+        files |= {f"tests/{path.name}": path.read_bytes() for path in folder.glob("test_*.py")}
+    return files
+
+
+def _git(*arguments, stdin=None):
+    """What git prints; raises BranchProblem with the reason that git gives."""
+    result = subprocess.run(["git", *arguments], cwd=ROOT, input=stdin, capture_output=True)
+    if result.returncode:
+        lines = (result.stderr or result.stdout).decode(errors="replace").strip().splitlines()
+        reasons = [line for line in lines if line.startswith(("fatal:", "error:", "!", "remote:"))]
+        reason = (reasons or lines or ["no reason given"])[0]
+        raise BranchProblem(f"git {arguments[0]} failed: {reason.partition(': ')[2] or reason}")
+    return result.stdout.decode()

@@ -1,0 +1,88 @@
+"""What may be wrong on this machine, a line each, with the mend."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+from workshop import environment, serving
+
+
+def examine():
+    """Look at one thing after the other; yields what, whether it is well, and the mend."""
+    version = sys.version.split()[0]
+    yield f"Python {version}", sys.version_info >= (3, 11), "install Python 3.11 or newer"
+    ready = environment.is_ready()
+    yield ".venv has what running a step needs", ready, "python3 -m workshop run"
+    ready = environment.is_ready("default", "develop")
+    yield ".venv has what the checks need", ready, "python3 -m workshop check"
+    wrong = list(_not_as_locked())
+    yield (
+        "the packages are those of Pipfile.lock",
+        not wrong,
+        (f"{', '.join(wrong)}: delete .venv, then python3 -m workshop run"),
+    )
+    port = serving.FIRST_PORT
+    yield (
+        f"port {port} is free",
+        serving.is_free(port),
+        ("the next free one is taken then; on macOS, AirPlay Receiver in the settings has it"),
+    )
+    yield (
+        "there is a browser for the tests of step 4 and on",
+        _has_browser(),
+        ("install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"),
+    )
+    yield "git is there, for the branches", shutil.which("git") is not None, "install git"
+    writable, drift = _write(environment.ROOT)
+    yield "this folder can be written to", writable, "copy the workshop to another folder"
+    yield (
+        "the folder's clock is this machine's",
+        drift < 2,
+        (
+            "this folder is on a network or synced drive, where a change may not be noticed: "
+            "copy the workshop to a local one, or set WATCHFILES_FORCE_POLLING=1"
+        ),
+    )
+
+
+def _not_as_locked():
+    for package, entry in environment.locked("default").items():
+        if "sys_platform" in entry.get("markers", ""):
+            continue
+        try:
+            installed = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            installed = None
+        if f"=={installed}" != entry["version"]:
+            yield package
+
+
+def _has_browser():
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+    places = [
+        "/Applications/Google Chrome.app",
+        "/Applications/Microsoft Edge.app",
+        "/Applications/Chromium.app",
+        *(
+            f"{os.environ.get(base, '')}/{path}"
+            for base in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
+            for path in ("Google/Chrome/Application", "Microsoft/Edge/Application")
+            if os.environ.get(base)
+        ),
+    ]
+    return any(map(shutil.which, names)) or any(Path(place).exists() for place in places)
+
+
+def _write(folder):
+    """Whether a file can be written, and how far its time is from this machine's, in seconds."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"x")
+            file.flush()
+            return True, abs(os.stat(file.name).st_mtime - time.time())
+    except OSError:
+        return False, 0.0
