@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from quart import Response, got_request_exception, got_websocket_exception
+from quart import Quart, Response, got_request_exception, got_websocket_exception
 from quart.testing import QuartClient, WebsocketResponseError
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
@@ -111,10 +111,14 @@ def load(project):
     path = project / "websocket.py"
     if not path.is_file():
         return NoApp("there is no websocket.py yet")
+    run = Quart.run
+    Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
     try:
         app = runpy.run_path(str(path), run_name="websocket").get("app")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return NoApp(describe(error))
+    finally:
+        Quart.run = run
     if app is None:
         return NoApp("websocket.py makes no `app`")
     app.test_client_class = InProcessClient
@@ -482,7 +486,7 @@ def quart_run(project, monkeypatch):
 
 
 def page_when_served(url, process):
-    deadline = time.monotonic() + START_DEADLINE
+    deadline = time.monotonic() + 4 + 2 * DEADLINE
     while time.monotonic() < deadline:
         if process.poll() is not None:
             last_line = process.communicate()[0].strip().rpartition("\n")[2]
@@ -493,7 +497,9 @@ def page_when_served(url, process):
             raise AssertionError(f"the app answers GET / with {error.code}") from None
         except OSError:
             time.sleep(0.01)  # `quart run` does not say when it listens, so ask again
-    raise AssertionError(f"`quart run` serves nothing within {START_DEADLINE} s")
+    raise AssertionError(
+        f"`quart run` serves nothing at {url}: does websocket.py itself call app.run()?"
+    )
 
 
 @pytest_asyncio.fixture
@@ -573,6 +579,7 @@ window.WebSocket = class extends EventTarget {
 async def context(browser):
     context = await browser.new_context()
     context.set_default_timeout(DEADLINE * 1000)
+    context.set_default_navigation_timeout(START_DEADLINE * 1000)
     context.problems = []
     context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
     context.on("weberror", lambda problem: context.problems.append(str(problem.error)))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from workshop.environment import ROOT
 
 SILENCE = 10  # seconds without a word after which the project's code must be stuck
-DEADLINE = 0.7  # seconds that a test waits for a message: a learner's machine has little else to do
+DEADLINE = 0.7  # seconds that a test waits for a message, on a machine with little else to do
 
 
 @dataclass
@@ -34,9 +34,9 @@ class Promise:
 class Checker:
     """Checks a project; keeps a process warm for the next check, so that it starts at once."""
 
-    def __init__(self, exercise, project, live=False):
-        self.command = [sys.executable, "-m", "workshop.checking", str(project)]
-        self.command += [*map(str, exercise.tests), *(["--live"] if live else [])]
+    def __init__(self, project, tests, live=False, deadline=DEADLINE):
+        options = [f"--project={project}", f"--deadline={deadline}", *(["--live"] if live else [])]
+        self.command = [sys.executable, "-m", "workshop.checking", *options, *map(str, tests)]
         self._warm_up()
 
     def _warm_up(self):
@@ -154,8 +154,8 @@ def reason(report):
     return re.sub(r"^([\w.]+\.)?(AssertionError|Failed|Refused|Closed): ", "", sentence)
 
 
-def main(project, arguments):
-    """Run the tests on a project once a line has come; what was imported before makes it fast."""
+def main(arguments):
+    """Run pytest once a line has come; what was imported before makes it fast."""
     import pytest
     import pytest_asyncio.plugin
     import quart  # noqa: F401
@@ -164,8 +164,8 @@ def main(project, arguments):
         return
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     options = [
-        *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}", f"--project={project}"),
-        *("-p", "no:terminal", "-p", "no:cacheprovider", f"--deadline={DEADLINE}"),
+        *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),
+        *("-p", "no:terminal", "-p", "no:cacheprovider"),
         *("-o", "addopts=--import-mode=importlib", "-o", "timeout=0"),
     ]
     pytest.main([*options, *arguments], plugins=[Teller(output), pytest_asyncio.plugin])
@@ -173,4 +173,4 @@ def main(project, arguments):
 
 if __name__ == "__main__":
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1:])

@@ -162,7 +162,7 @@ def check(exercise, watch, live):
     learner.require_folder()
     chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
     environment.ensure("default", "develop")
-    checker = Checker(chosen, FOLDER, live)
+    checker = Checker(FOLDER, chosen.tests, live)
     try:
         if not watch:
             sys.exit(0 if tell(chosen, checker.check()) else 1)

@@ -30,7 +30,7 @@ class Progress:
             self.started = find_exercise(content["started"]).id if content["started"] else None
             self.done = [find_exercise(name).id for name in content["done"]]
             self.hints = {name: int(count) for name, count in content["hints"].items()}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if FOLDER.is_dir() and any(FOLDER.iterdir()):
                 self.noticed = (
                     "websocket/progress.json is not there, so what was done is not known."

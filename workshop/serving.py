@@ -113,6 +113,9 @@ def listen(port):
 
 def load(project):
     """Run a project's websocket.py and return its app; ends the process with what is wrong."""
+    from quart import Quart
+
+    Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
     try:
         app = runpy.run_path(str(project / "websocket.py"), run_name="websocket").get("app")
     except (Exception, SystemExit) as error:

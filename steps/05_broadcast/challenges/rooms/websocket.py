@@ -98,7 +98,7 @@ async def post_message():
 
 
 async def tcp_client(reader, writer):
-    with closing(writer), suppress(ConnectionError):
+    with closing(writer), suppress(OSError):  # the client may vanish
         try:
             while line := await reader.readline():
                 broadcast(line.decode().rstrip("\r\n"))
@@ -106,8 +106,9 @@ async def tcp_client(reader, writer):
             writer.write(b"Send lines of UTF-8, each at most 64 KiB long.\n")
             writer.write_eof()
             # To close while the client still sends would cut this sentence off.
-            while await reader.read(65536):
-                pass
+            async with asyncio.timeout(0.2):
+                while await reader.read(65536):
+                    pass
 
 
 @app.while_serving

@@ -1,0 +1,186 @@
+"""The branches are made from the steps, the same everywhere, and touch nothing else."""
+
+import subprocess
+import sys
+
+import pytest
+
+from workshop.steps import all_exercises
+
+EXERCISES = all_exercises()
+
+
+def git(folder, *arguments):
+    result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.decode()
+
+
+@pytest.fixture
+def repository(clone):
+    """A clone with a commit of its own, by somebody who has set a name only for that."""
+    git(clone, "init", "-q", "-b", "main")
+    git(clone, "add", "-A")
+    git(clone, "-c", "user.name=i", "-c", "user.email=i@example.invalid", "commit", "-qm", "all")
+    return clone
+
+
+def workshop(folder, *arguments):
+    script = "import sys; sys.path.insert(0, '.'); from workshop import cli; cli.main()"
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert "Traceback" not in result.stdout, result.stdout
+    return result.returncode, result.stdout
+
+
+def heads(folder):
+    return git(folder, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads")
+
+
+def test_the_same_sources_give_the_same_commits_and_nothing_else_is_touched(repository, tmp_path):
+    (repository / "README.md").write_text("changed, and not committed\n", encoding="utf-8")
+    git(repository, "checkout", "-q", "--detach")
+    before = git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")
+    assert workshop(repository, "branches")[0] == 0
+    first = heads(repository)
+    assert (
+        git(repository, "status", "--porcelain"),
+        git(repository, "rev-parse", "HEAD"),
+    ) == before
+    assert "made" not in workshop(repository, "branches")[1]
+    assert heads(repository) == first
+
+    another = tmp_path / "another"
+    git(tmp_path, "clone", "-q", repository, another)
+    workshop(another, "branches")
+    assert set(heads(another).splitlines()) >= {
+        line for line in first.splitlines() if not line.startswith("main ")
+    }
+    assert "refs/workshop" not in git(repository, "for-each-ref")
+
+
+def test_the_branches_are_one_line_of_history_that_reads_as_the_tutorial(repository):
+    workshop(repository, "branches")
+    line = ["exercise", "solution"]
+    for before, after in zip(EXERCISES, EXERCISES[1:], strict=False):
+        assert after.previous in [before, before.previous, *EXERCISES]
+    for exercise in EXERCISES:
+        task, solution = (f"{kind}/{exercise.id}" for kind in line)
+        assert git(repository, "rev-parse", f"{solution}^") == git(repository, "rev-parse", task)
+        if exercise.previous:
+            parent = f"solution/{exercise.previous.id}"
+            assert git(repository, "rev-parse", f"{task}^") == git(repository, "rev-parse", parent)
+        changed = git(repository, "diff", "--name-only", task, solution).split()
+        assert changed, "the solution changes something"
+        assert all(name.startswith("websocket/") for name in changed)
+        names = git(repository, "ls-tree", "-r", "--name-only", task).split()
+        assert not [name for name in names if name.startswith("steps/")]
+        assert {"README.md", "conftest.py", "Pipfile", "Pipfile.lock", "pyproject.toml"} <= set(
+            names
+        )
+
+
+def test_no_exercise_has_its_own_answer_in_its_history(repository):
+    workshop(repository, "branches")
+    log = git(repository, "log", "-p", "exercise/03_echo")
+    assert (
+        'f"echo {data}"' not in log.replace("tests/", "").partition("b/websocket/websocket.py")[2]
+    )
+    assert "@app.websocket(" not in "\n".join(
+        line for line in log.splitlines() if line.startswith("+@")
+    )
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
+def test_on_a_branch_pytest_fails_for_the_exercise_and_passes_for_the_solution(
+    exercise, repository, tmp_path
+):
+    workshop(repository, "branches")
+    own = [path.name for path in exercise.tests[0].glob("test_*.py")]
+    for kind in ("exercise", "solution"):
+        folder = tmp_path / kind
+        git(tmp_path, "clone", "-q", "-b", f"{kind}/{exercise.id}", repository, folder)
+        if exercise.start or kind == "solution":
+            assert (folder / "websocket").is_dir()
+        # Those in a browser are proved by the exercises' own tests.
+        files = [
+            f"tests/{name}"
+            for name in own
+            if not {"browser", "tabs", "trip"} & set(name[:-3].split("_"))
+        ]
+        result = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *files],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        if files:
+            assert result.returncode == (1 if kind == "exercise" else 0), result.stdout
+    pipenv = [sys.executable, "-m", "pipenv", "verify"]
+    if exercise is EXERCISES[0]:
+        from workshop.locking import plain_pip
+
+        result = subprocess.run(
+            pipenv, cwd=folder, env=plain_pip(), capture_output=True, timeout=60
+        )
+        assert result.returncode == 0, result.stderr
+
+
+def test_a_branch_with_somebodys_commits_is_left_alone_unless_forced(repository, tmp_path):
+    workshop(repository, "branches")
+    work = tmp_path / "work"
+    git(repository, "worktree", "add", "-q", work, "exercise/03_echo")
+    (work / "mine.txt").write_text("mine", encoding="utf-8")
+    git(work, "add", "mine.txt")
+    git(work, "-c", "user.name=i", "-c", "user.email=i@example.invalid", "commit", "-qm", "mine")
+    mine = git(work, "rev-parse", "HEAD")
+
+    code, output = workshop(repository, "branches")
+    assert code == 1
+    assert "exercise/03_echo is checked out in" in output
+    git(repository, "worktree", "remove", work)
+    code, output = workshop(repository, "branches")
+    assert code == 1
+    assert "exercise/03_echo has commits that are not ours" in output
+    assert "(with other commits)" in workshop(repository, "branches", "--list")[1]
+    assert workshop(repository, "branches", "--delete")[0] == 1
+    assert git(repository, "rev-parse", "exercise/03_echo") == mine
+
+    assert "exercise/03_echo moved" in workshop(repository, "branches", "--force")[1]
+    assert workshop(repository, "branches", "--delete")[0] == 0
+    assert heads(repository).split()[::2] == ["main"]
+
+
+def test_release_pushes_one_solution_or_all_exercises_and_never_another(repository, tmp_path):
+    remote = tmp_path / "remote.git"
+    git(tmp_path, "init", "-q", "--bare", remote)
+    code, output = workshop(repository, "release", "3", "--to", str(remote))
+    assert code == 1
+    assert "there is no branch solution/03_echo yet" in output
+    workshop(repository, "branches")
+    assert workshop(repository, "release", "--exercises", "--to", str(remote))[0] == 0
+    assert "solution/" not in heads(remote)
+    assert len(heads(remote).splitlines()) == len(EXERCISES)
+    assert workshop(repository, "release", "3", "--to", str(remote))[0] == 0
+    assert [name for name in heads(remote).split() if "solution" in name] == ["solution/03_echo"]
+
+
+def test_a_remote_that_refuses_gives_gits_own_reason(repository, tmp_path):
+    workshop(repository, "branches")
+    code, output = workshop(repository, "release", "3", "--to", str(tmp_path / "nowhere"))
+    assert code == 1
+    assert "nowhere" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_outside_a_git_repository_it_is_one_sentence(clone):
+    code, output = workshop(clone, "branches")
+    assert code == 1
+    assert "not a git repository" in output or "inside another git repository" in output

@@ -1,0 +1,109 @@
+"""The linter of the workshop: no exercise is solved at its start, and no mistake goes unnoticed."""
+
+import difflib
+import re
+
+import pytest
+
+from workshop.checking import Checker
+from workshop.steps import all_exercises
+
+EXERCISES = all_exercises()
+MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.about["mistakes"]]
+DEADLINE = 1.5  # seconds; other tests run at the same time
+NO_SENTENCE = re.compile(r"^\w+Error|^assert |Timeout")
+
+
+@pytest.fixture(params=EXERCISES, ids=lambda exercise: exercise.id)
+def exercise(request):
+    return request.param
+
+
+def write(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def check(project, tests, live=False):
+    promises = list(Checker(project, tests, live, DEADLINE).check())
+    skipped = {promise.reason for promise in promises if promise.outcome == "skipped"}
+    if skipped:
+        pytest.skip(", ".join(skipped))
+    return promises
+
+
+def test_name(promise):
+    return "test_" + promise.words.partition(" (")[0].replace(" ", "_")
+
+
+test_name.__test__ = False
+
+
+def code_lines(text):
+    return [
+        line
+        for line in text.decode().splitlines()
+        if line.strip() and not re.match(r'\s*(#|//|"""|import |from )', line)
+    ]
+
+
+def test_an_exercise_says_what_a_learner_and_an_instructor_need(exercise):
+    about = exercise.about
+    assert set(about) == {"title", "minutes", "objectives", "task", "hints", "mistakes"}
+    assert 5 <= about["minutes"] <= 60
+    assert about["objectives"]
+    assert len(about["hints"]) >= 3
+    assert len(about["mistakes"]) >= 3
+    assert len(about["task"]) > 100
+
+
+def test_the_step_from_start_to_solution_is_small(exercise):
+    changed = 0
+    for name, solution in exercise.solution.items():
+        if not name.endswith((".css", ".svg")):
+            old, new = code_lines(exercise.start.get(name, b"")), code_lines(solution)
+            changed += sum(line.startswith("+ ") for line in difflib.ndiff(old, new))
+    assert changed <= 60, f"{changed} lines of code are to be written"
+
+
+def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
+    start = write(tmp_path / "websocket", exercise.start)
+    broken = [promise for promise in check(start, exercise.tests[:1]) if promise.outcome != "kept"]
+    assert broken, "the start is solved already"
+    for promise in broken:
+        assert not NO_SENTENCE.search(promise.reason), (promise.words, promise.reason)
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["in-process", "live"])
+def test_the_solution_keeps_every_promise(exercise, tmp_path, live):
+    solution = write(tmp_path / "websocket", exercise.solution)
+    promises = check(solution, exercise.tests, live)
+    assert promises
+    assert [promise for promise in promises if promise.outcome != "kept"] == []
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mistake"),
+    [pytest.param(*both, id=f"{both[0].id}: {both[1]['name']}") for both in MISTAKES],
+)
+def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
+    exercise, mistake, tmp_path
+):
+    project = write(tmp_path / "websocket", exercise.solution)
+    path = project / mistake["file"]
+    code = path.read_text(encoding="utf-8")
+    assert code.count(mistake["find"]) == 1, f"{mistake['file']} should have `find` exactly once"
+    code = code.replace(mistake["find"], mistake["replace"])
+    path.write_text(code, encoding="utf-8", newline="\n")
+    promises = check(project, exercise.tests[:1])
+    broken = [promise for promise in promises if promise.outcome == "broken"]
+    if mistake["fails"] == ["all"]:
+        # All that load the app; the Pipfile's are about another file.
+        kept = {test_name(promise) for promise in promises if promise.outcome == "kept"}
+        assert all("pipfile" in name for name in kept)
+    else:
+        assert {test_name(promise) for promise in broken} == set(mistake["fails"])
+    told = f"{broken[0].reason}\n{broken[0].console}"
+    assert mistake["says"] in told, told

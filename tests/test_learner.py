@@ -1,0 +1,240 @@
+"""A learner's way: start, check, hint, diff, and nothing lost whatever is in the way."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from repo import STEPS
+
+
+class Learner:
+    """Somebody with a clone of their own, whose .venv is the one that runs the tests."""
+
+    def __init__(self, clone):
+        self.clone = clone
+        self.folder = clone / "websocket"
+
+    def __call__(self, *arguments):
+        # The clone has no .venv; what is installed is that of the tests, as it is locked.
+        script = (
+            "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
+            "environment.ensure = lambda *sets: None; "
+            "environment.is_ready = lambda *sets: True; cli.main()"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            cwd=self.clone,
+            env={**os.environ, "PYTHONUTF8": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=60,
+        )
+        assert "Traceback" not in result.stdout, result.stdout
+        return result.returncode, result.stdout
+
+    def write(self, name, content):
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def progress(self):
+        return json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def learner(clone):
+    return Learner(clone)
+
+
+def test_without_a_command_it_says_where_one_is_and_what_comes_next(learner):
+    code, output = learner()
+    assert code == 0
+    assert "03_echo: Echo" in output
+    assert "Next: python3 -m workshop start 1" in output
+
+
+def test_start_shows_the_task_and_puts_the_start_into_the_folder(learner):
+    code, output = learner("start", "3")
+    assert code == 0
+    assert "Write a WebSocket route at /ws" in output
+    assert "python3 -m workshop check" in output
+    assert (learner.folder / "websocket.py").read_bytes() == (
+        STEPS[1] / "websocket.py"
+    ).read_bytes()
+    assert not (learner.folder / "tests").exists()
+
+
+def test_start_1_starts_from_an_empty_folder(learner):
+    learner("start", "1")
+    assert [path.name for path in learner.folder.iterdir()] == ["progress.json"]
+
+
+def test_an_earlier_attempt_is_kept_and_can_be_brought_back(learner):
+    learner("start", "3")
+    learner.write("websocket.py", "mine = True\n")
+    _, output = learner("start", "4")
+    (attempt,) = (learner.clone / "attempts").iterdir()
+    assert attempt.name in output
+    assert attempt.name.endswith("_03_echo")
+    assert attempt.name in learner("start", "--back")[1]
+    code, _ = learner("start", "--back", attempt.name)
+    assert code == 0
+    assert (learner.folder / "websocket.py").read_text() == "mine = True\n"
+    assert learner.progress()["started"] == "03_echo"
+    assert not attempt.exists()
+    assert [path.name[-13:] for path in (learner.clone / "attempts").iterdir()] == ["04_javascript"]
+
+
+def test_check_tells_every_promise_and_what_to_look_at_first(learner):
+    learner("start", "3")
+    code, output = learner("check")
+    assert code == 1
+    assert "✗ a message comes back with echo before it" in output
+    assert "✓ the style sheet is served as css" in output
+    assert "First, mend this: a message comes back with echo before it" in output
+    assert "is there an @app.websocket for it?" in output
+    for jargon in ("pytest", "conftest", "assert ", "fixture", "site-packages"):
+        assert jargon not in output
+
+
+def test_a_finished_exercise_is_noted_and_the_next_one_offered(learner):
+    learner("start", "2")
+    for name, path in (("Pipfile", "Pipfile"), ("templates/index.html", "templates/index.html")):
+        learner.write(name, (STEPS[1] / path).read_bytes())
+    code, output = learner("check")
+    assert code == 0, output
+    assert "02_install is done" in output
+    assert learner.progress()["done"] == ["02_install"]
+    assert "start 1" in learner()[1]  # the first that is not done
+
+
+def test_hints_come_one_by_one_and_say_how_many_are_left(learner):
+    learner("start", "3")
+    seen = [learner("hint")[1] for _ in range(4)]
+    assert "2 hints are left" in seen[0]
+    assert "1 hint is left" in seen[1]
+    assert "That was the last hint" in seen[2]
+    assert len(set(seen)) == 3  # the last one stays
+
+
+def test_diff_shows_only_the_files_that_differ_from_the_solution(learner):
+    learner("start", "3")
+    code, output = learner("diff")
+    assert code == 0
+    assert '+@app.websocket("/ws")' in output
+    assert "-      <h1>Step 2: Installation</h1>" in output
+    assert "websocket.css" not in output
+    assert "progress.json" not in output
+
+
+def test_doctor_has_a_line_for_each_thing(learner):
+    code, output = learner("doctor")
+    assert code == 0
+    for word in ("Python 3", ".venv", "Pipfile.lock", "port 5000", "browser", "git", "clock"):
+        assert word in output
+
+
+@pytest.mark.parametrize("command", ["check", "diff", "hint"])
+def test_without_a_folder_it_says_what_makes_one(learner, command):
+    code, output = learner(command)
+    assert code == 1
+    assert "start" in output
+
+
+@pytest.mark.parametrize("command", ["start", "check"])
+def test_a_file_called_websocket_is_left_alone(learner, command):
+    (learner.clone / "websocket").write_text("a file", encoding="utf-8")
+    code, output = learner(command, "3")
+    assert code == 1
+    assert "rename the file" in output
+    assert (learner.clone / "websocket").read_text(encoding="utf-8") == "a file"
+
+
+def test_an_unknown_exercise_is_named_with_those_there_are(learner):
+    code, output = learner("start", "9")
+    assert code == 2
+    assert "05_whos_online" in output
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"started": 9}', b"\xff"])
+def test_damaged_progress_is_noticed_and_nothing_else_breaks(learner, content):
+    learner("start", "3")
+    learner.write("progress.json", content)
+    code, output = learner()
+    assert code == 0
+    assert "could not be read" in output
+    assert (learner.folder / "websocket.py").is_file()
+    assert learner("check", "3")[0] == 1
+
+
+def test_deleted_progress_is_noticed_and_check_takes_the_number(learner):
+    learner("start", "3")
+    (learner.folder / "progress.json").unlink()
+    assert "is not there" in learner()[1]
+    assert "name its number" in learner("check")[1]
+    assert "mend this" in learner("check", "3")[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (b"name = '\xff'\n", "websocket.py, line 1: SyntaxError"),
+        (b"import quart\napp = quart.Quart(__name__)\nasync def ws(:\n", "websocket.py, line 3"),
+        (b"import quart\n\nquart.Qart()\n", "websocket.py, line 3: AttributeError"),
+        (b"raise SystemExit(1)\n", "websocket.py, line 1: SystemExit"),
+    ],
+    ids=["not UTF-8", "syntax error", "exception", "exits"],
+)
+def test_code_that_cannot_be_loaded_is_told_with_its_line(learner, code, told):
+    learner("start", "3")
+    learner.write("websocket.py", code)
+    exit_code, output = learner("check")
+    assert exit_code == 1
+    assert told in output
+
+
+def test_what_the_code_prints_is_shown(learner):
+    learner("start", "2")
+    code = (learner.folder / "websocket.py").read_text(encoding="utf-8")
+    learner.write("websocket.py", code.replace("    return", "    print('I am here')\n    return"))
+    assert "printed: I am here" in learner("check")[1]
+
+
+def test_an_app_that_runs_itself_at_the_bottom_can_be_checked(learner):
+    learner("start", "2")
+    with (learner.folder / "websocket.py").open("a", encoding="utf-8") as file:
+        file.write("\napp.run()\n")
+    code, output = learner("check")
+    assert code == 1
+    assert "✓ the page loads its style sheet and its script" in output
+
+
+def test_an_endless_loop_ends_by_its_deadline_with_a_sentence(learner):
+    learner("start", "3")
+    code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
+    learner.write(
+        "websocket.py", code.replace("        data =", "        continue\n        data =")
+    )
+    exit_code, output = learner("check")
+    assert exit_code == 1
+    assert "a loop that never awaits" in output
+
+
+def test_check_watch_checks_again_at_a_save(learner, start):
+    learner("start", "2")
+    (learner.clone / "conftest.py").unlink(missing_ok=True)
+    script = (
+        "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
+        "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; "
+        "cli.main()"
+    )
+    process = start(sys.executable, "-c", script, "check", "--watch", cwd=learner.clone)
+    process.wait_for("there is no Pipfile yet")
+    process.wait_for("Watching")
+    learner.write("Pipfile", (STEPS[1] / "Pipfile").read_bytes())
+    process.wait_for("✓ the pipfile names what the app imports")
+    process.interrupt()
+    process.end(5)
