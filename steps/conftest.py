@@ -26,6 +26,7 @@ from quart import Quart, Response, got_request_exception, got_websocket_exceptio
 from quart.testing import QuartClient, WebsocketResponseError
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
+A_PAGE_FAILED = pytest.StashKey[bool]()
 START_DEADLINE = 20  # seconds, for a server to start
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"
@@ -479,7 +480,7 @@ def quart_run(project, monkeypatch):
         try:
             return await asyncio.to_thread(page_when_served, f"http://127.0.0.1:{port}/", process)
         finally:
-            process.terminate()
+            process.kill()  # it may have a server of its own that waits for its clients
             process.communicate(timeout=START_DEADLINE)
 
     return run
@@ -575,10 +576,19 @@ window.WebSocket = class extends EventTarget {
 """
 
 
+@pytest.fixture
+def patience(request):
+    """How many milliseconds to wait for the browser, which is slower than a socket.
+
+    After a first failure it is less: who has a page that does not work wants to hear it soon.
+    """
+    return DEADLINE * 1000 * (1.5 if request.config.stash.get(A_PAGE_FAILED, False) else 3)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(browser):
+async def context(browser, patience):
     context = await browser.new_context()
-    context.set_default_timeout(DEADLINE * 1000)
+    context.set_default_timeout(patience)
     context.set_default_navigation_timeout(START_DEADLINE * 1000)
     context.problems = []
     context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
@@ -619,8 +629,10 @@ async def page_at(context, server):
 def pytest_runtest_makereport(item):
     report = yield
     context = item.funcargs.get("context")
-    if report.failed and context and context.problems:
-        report.sections.append(("The browser's console", "\n".join(context.problems)))
+    if report.failed and context:
+        item.config.stash[A_PAGE_FAILED] = True
+        if context.problems:
+            report.sections.append(("The browser's console", "\n".join(context.problems)))
     return report
 
 
@@ -631,9 +643,9 @@ def console_errors(context):
 
 
 @pytest.fixture
-def expect():
+def expect(patience):
     """Playwright's assertions, which wait until they hold."""
     from playwright.async_api import expect
 
-    expect.set_options(timeout=DEADLINE * 1000)
+    expect.set_options(timeout=patience)
     return expect

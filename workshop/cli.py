@@ -88,8 +88,9 @@ def run(target, port):
     next free one.
     """
     mine = (FOLDER / "websocket.py").is_file()
-    folder = FOLDER if target is None and mine else steps.find(target or steps.DEFAULT)
-    sys.exit(serving.run(folder, port))
+    if target is None:
+        sys.exit(serving.run(FOLDER if mine else steps.find(steps.DEFAULT), port))
+    sys.exit(serving.run(steps.find(target), port))
 
 
 @main_group.command()
@@ -168,14 +169,18 @@ def check(exercise, watch, live):
             sys.exit(0 if tell(chosen, checker.check()) else 1)
         from watchfiles import watch as watch_files
 
-        tell(chosen, checker.check(warm_up_again=True))
-        click.echo(
-            "\nWatching websocket/: save a file, and it is checked again. Ctrl-C stops this."
-        )
-        for changes in watch_files(FOLDER, step=20, debounce=200):
-            if {Path(path) for _, path in changes} - {learner.PROGRESS}:
+        is_first = True
+        for changes in watch_files(
+            FOLDER, step=20, debounce=200, rust_timeout=200, yield_on_timeout=True
+        ):
+            names = {Path(path).name for _, path in changes if "progress." not in path}
+            if names:
                 click.clear()
+                click.echo(f"{', '.join(sorted(names))} changed.\n")
+            if names or is_first:
                 tell(chosen, checker.check(warm_up_again=True))
+                click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
+            is_first = False
     except KeyboardInterrupt:
         click.echo("")
     finally:

@@ -66,6 +66,11 @@ class Exercise:
         return {**below, **_files(self.folder)}
 
     @property
+    def changes(self):
+        """The names of the files that differ between start and solution, or are new."""
+        return [name for name in self.solution if self.solution[name] != self.start.get(name)]
+
+    @property
     def start(self):
         """The files that one starts from: the solution of the exercise before."""
         return self.previous.solution if self.previous else {}

@@ -89,10 +89,9 @@ async def online():
 
 @app.post("/api/v2/messages")
 async def post_message():
-    try:
+    message = ""
+    with suppress(UnicodeDecodeError):
         message = (await request.get_data()).decode()
-    except UnicodeDecodeError:
-        message = ""
     if not message:
         return "Send the message as the body of the POST, in UTF-8.\n", 400
     broadcast(message)
