@@ -111,6 +111,15 @@ def test_a_finished_exercise_is_noted_and_the_next_one_offered(learner):
     assert "start 1" in learner()[1]  # the first that is not done
 
 
+def test_check_on_a_real_server_says_the_same(learner):
+    learner("start", "3")
+    learner.write("websocket.py", (STEPS[2] / "websocket.py").read_bytes())
+    learner.write("templates/index.html", (STEPS[2] / "templates/index.html").read_bytes())
+    code, output = learner("check", "--live")
+    assert code == 0, output
+    assert "All promises are kept: 03_echo is done" in output
+
+
 def test_hints_come_one_by_one_and_say_how_many_are_left(learner):
     learner("start", "3")
     seen = [learner("hint")[1] for _ in range(4)]

@@ -1,6 +1,8 @@
 """Usage: python3 -m workshop COMMAND …
 
   run [TARGET]   serve a step, or a folder of your own, and reload it when it changes
+  start [N]      start an exercise in a folder of your own, websocket/
+  check          check what you wrote there, and say what to look at
   test [ARGS…]   run the tests of everything
 
 The first time, this makes an environment in .venv from Pipfile.lock; nothing else on this
