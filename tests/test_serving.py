@@ -106,6 +106,15 @@ async def test_run_survives_a_client_that_is_killed_without_goodbye(step, served
     assert "Traceback" not in process.end(2)[1]
 
 
+async def test_the_server_ends_when_run_itself_is_killed(served):
+    process, host = served(STEPS[2].name)
+    async with client(host, "/ws") as alice:
+        process.process.kill()
+        async with asyncio.timeout(5):
+            await alice.wait_closed()
+        assert alice.close_code == 1012
+
+
 async def test_run_starts_again_when_a_file_changes_and_says_what_is_wrong(served, tmp_path):
     project = shutil.copytree(STEPS[2], tmp_path / "my own")
     code = (project / "websocket.py").read_text(encoding="utf-8")

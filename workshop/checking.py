@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -47,6 +48,7 @@ class Checker:
             stdout=subprocess.PIPE,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            start_new_session=True,  # so that it is ended with all that it started
         )
 
     def check(self, warm_up_again=False):
@@ -57,12 +59,12 @@ class Checker:
         if warm_up_again:
             self._warm_up()
         current = ""
-        watchdog = threading.Timer(SILENCE, child.kill)
+        watchdog = threading.Timer(SILENCE, _end, [child])
         try:
             watchdog.start()
             for line in child.stdout:
                 watchdog.cancel()
-                watchdog = threading.Timer(SILENCE, child.kill)
+                watchdog = threading.Timer(SILENCE, _end, [child])
                 watchdog.start()
                 event = json.loads(line)
                 if "done" in event:
@@ -81,16 +83,23 @@ class Checker:
                 )
         finally:
             watchdog.cancel()
-            child.kill()
-            child.wait()
+            _end(child)
             child.stdin.close()
             child.stdout.close()
 
     def close(self):
         """End the process that waits for the next check."""
-        with contextlib.suppress(OSError):
-            self.child.kill()
-        self.child.wait()
+        _end(self.child)
+
+
+def _end(child):
+    """End a process and, but on Windows, those it has started."""
+    with contextlib.suppress(OSError):
+        if os.name == "nt":
+            child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 class Teller:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def run(project, port=None):
         raise PortTaken(f"port {port} is taken: try --port {free_port(port)}, or leave it out")
     environ = {"QUART_TCP_PORT": str(free_port(FIRST_TCP_PORT, besides=port)), **os.environ}
     command = [sys.executable, __file__, str(project), str(port)]
-    options = {"env": environ, "cwd": project}
+    options = {"env": environ, "cwd": project, "stdin": subprocess.PIPE}
     if os.name == "nt":
         options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
     for name in ("SIGTERM", "SIGBREAK"):  # stop it as Ctrl-C does
@@ -177,7 +178,14 @@ def serve(project, port, again=False):
         log_level="warning",
         timeout_graceful_shutdown=0.3,
     )
-    Server(config).run(sockets=[listener])
+    server = Server(config)
+
+    def stop_without_parent():
+        sys.stdin.read()  # which ends when the process that started this one has
+        server.should_exit = True
+
+    threading.Thread(target=stop_without_parent, daemon=True).start()
+    server.run(sockets=[listener])
 
 
 def announce(app, project, host, again=False):
