@@ -26,6 +26,7 @@ from quart import Quart, Response, got_request_exception, got_websocket_exceptio
 from quart.testing import QuartClient, WebsocketResponseError
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
+STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 A_PAGE_FAILED = pytest.StashKey[bool]()
 START_DEADLINE = 20  # seconds, for a server to start
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
@@ -286,6 +287,7 @@ class InProcessConnection:
             for task in self.tasks:
                 # It catches every CancelledError, so the event loop must not wait for it, either.
                 asyncio.tasks._unregister_task(task)
+            STUCK_TASKS.update(self.tasks)
         return self.handler.done()
 
 
@@ -334,7 +336,7 @@ class LiveServer:
         if self.thread:
             self.server.should_exit = True
             if wait:
-                self.thread.join(START_DEADLINE)
+                self.thread.join(2 * DEADLINE)
             self.thread = None
 
     async def asgi(self, scope, receive, send):

@@ -46,6 +46,7 @@ class Checker:
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             start_new_session=True,  # so that it is ended with all that it started
@@ -58,7 +59,7 @@ class Checker:
         child.stdin.flush()
         if warm_up_again:
             self._warm_up()
-        current = ""
+        current, is_done = "", False
         watchdog = threading.Timer(SILENCE, _end, [child])
         try:
             watchdog.start()
@@ -68,13 +69,16 @@ class Checker:
                 watchdog.start()
                 event = json.loads(line)
                 if "done" in event:
+                    is_done = True
                     break
                 if "running" in event:
                     current = event["running"]
                 else:
                     current = ""
                     yield Promise(**event)
-            if current:
+            if not is_done and not current:
+                yield Promise("the tests run to their end", "broken", "they did not: try again")
+            elif current:
                 yield Promise(
                     current,
                     "broken",
