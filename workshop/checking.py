@@ -77,7 +77,8 @@ class Checker:
                     current = ""
                     yield Promise(**event)
             if not is_done and not current:
-                yield Promise("the tests run to their end", "broken", "they did not: try again")
+                why = "they did not: `python3 -m workshop test steps` shows why"
+                yield Promise("the tests run to their end", "broken", why)
             elif current:
                 yield Promise(
                     current,
