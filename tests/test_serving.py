@@ -82,6 +82,7 @@ async def test_run_serves_a_step_and_ctrl_c_ends_it_with_clients_connected(step,
         code, output = process.end(2)
     assert code == 0
     assert "Traceback" not in output
+    assert "Fatal" not in output
 
 
 @pytest.mark.parametrize("step", WITH_SOCKETS, ids=lambda step: step.name)
@@ -135,3 +136,4 @@ async def test_run_starts_again_when_a_file_changes_and_says_what_is_wrong(serve
     code, output = process.end(2)
     assert code == 0
     assert "Traceback" not in output
+    assert "Fatal" not in output

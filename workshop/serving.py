@@ -181,7 +181,7 @@ def serve(project, port, again=False):
     server = Server(config)
 
     def stop_without_parent():
-        sys.stdin.read()  # which ends when the process that started this one has
+        os.read(sys.stdin.fileno(), 1)  # which ends when the process that started this one has
         server.should_exit = True
 
     threading.Thread(target=stop_without_parent, daemon=True).start()
