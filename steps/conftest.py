@@ -194,7 +194,10 @@ def no_answer(app, path):
 
 def nothing_came(app, path, sent):
     after = because(app) or (f" after {sent!r:.40} was sent" if sent is not None else "")
-    return AssertionError(f"nothing came on {path} within {DEADLINE} s{after}")
+    hint = ": is each send and each receive awaited?"
+    return AssertionError(
+        f"nothing came on {path} within {DEADLINE} s{after}{hint if not app.errors else ''}"
+    )
 
 
 def still_runs(path):

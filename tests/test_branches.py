@@ -182,6 +182,16 @@ def test_release_pushes_one_solution_or_all_exercises_and_never_another(reposito
     assert workshop(repository, "release", "3", "--to", str(remote))[0] == 0
     assert [name for name in heads(remote).split() if "solution" in name] == ["solution/03_echo"]
 
+    (repository / "steps/03_echo/websocket.py~").write_text("an editor left this", encoding="utf-8")
+    assert "moved" not in workshop(repository, "branches")[1]
+    with (repository / "steps/01_structure/websocket.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert "moved" in workshop(repository, "branches")[1]
+    code, output = workshop(repository, "release", "3", "--to", str(remote))
+    assert code == 1
+    assert "non-fast-forward" in output
+    assert workshop(repository, "release", "3", "--to", str(remote), "--force")[0] == 0
+
 
 def test_a_remote_that_refuses_gives_gits_own_reason(repository, tmp_path):
     workshop(repository, "branches")

@@ -108,6 +108,7 @@ def test_a_finished_exercise_is_noted_and_the_next_one_offered(learner):
     assert code == 0, output
     assert "02_install is done" in output
     assert learner.progress()["done"] == ["02_install"]
+    assert "start 3" in output
     assert "start 1" in learner()[1]  # the first that is not done
 
 
@@ -194,8 +195,10 @@ def test_deleted_progress_is_noticed_and_check_takes_the_number(learner):
         (b"import quart\napp = quart.Quart(__name__)\nasync def ws(:\n", "websocket.py, line 3"),
         (b"import quart\n\nquart.Qart()\n", "websocket.py, line 3: AttributeError"),
         (b"raise SystemExit(1)\n", "websocket.py, line 1: SystemExit"),
+        (b"import os\nos._exit(3)\n", "the code ended Python itself"),
+        (b"name = input()\n", "a server has nobody who types"),
     ],
-    ids=["not UTF-8", "syntax error", "exception", "exits"],
+    ids=["not UTF-8", "syntax error", "exception", "exits", "ends Python", "asks"],
 )
 def test_code_that_cannot_be_loaded_is_told_with_its_line(learner, code, told):
     learner("start", "3")

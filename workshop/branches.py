@@ -101,6 +101,9 @@ def delete(force=False):
 
 def push(remote, branches, force=False):
     """Push branches to a remote; raises BranchProblem with git's own reason if it refuses."""
+    _require_repository()
+    if remote.startswith("-"):
+        raise BranchProblem(f"{remote!r} is no remote: name one, such as origin, or an address")
     missing = [branch for branch in branches if branch not in _present()]
     if missing:
         raise BranchProblem(f"there is no branch {missing[0]} yet: `python3 -m workshop branches`")
@@ -212,8 +215,11 @@ def _git(*arguments, stdin=None):
     """What git prints; raises BranchProblem with the reason that git gives."""
     result = subprocess.run(["git", *arguments], cwd=ROOT, input=stdin, capture_output=True)
     if result.returncode:
-        lines = (result.stderr or result.stdout).decode(errors="replace").strip().splitlines()
-        reasons = [line for line in lines if line.startswith(("fatal:", "error:", "!", "remote:"))]
-        reason = (reasons or lines or ["no reason given"])[0]
-        raise BranchProblem(f"git {arguments[0]} failed: {reason.partition(': ')[2] or reason}")
+        lines = (result.stdout + result.stderr).decode(errors="replace").strip().splitlines()
+        rejected = [line.rpartition("\t")[2] for line in lines if line.startswith("!")]
+        reasons = [
+            line.partition(": ")[2] for line in lines if line.startswith(("fatal: ", "error: "))
+        ]
+        reason = (rejected or reasons or lines or ["no reason given"])[0]
+        raise BranchProblem(f"git {arguments[0]} failed: {reason}")
     return result.stdout.decode()

@@ -60,12 +60,18 @@ class Checker:
         if warm_up_again:
             self._warm_up()
         current, is_done = "", False
-        watchdog = threading.Timer(SILENCE, _end, [child])
+        was_stuck = threading.Event()
+
+        def give_up():
+            was_stuck.set()
+            _end(child)
+
+        watchdog = threading.Timer(SILENCE, give_up)
         try:
             watchdog.start()
             for line in child.stdout:
                 watchdog.cancel()
-                watchdog = threading.Timer(SILENCE, _end, [child])
+                watchdog = threading.Timer(SILENCE, give_up)
                 watchdog.start()
                 event = json.loads(line)
                 if "done" in event:
@@ -76,10 +82,13 @@ class Checker:
                 else:
                     current = ""
                     yield Promise(**event)
-            if not is_done and not current:
+            if not is_done and current and not was_stuck.is_set():
+                why = "the code ended Python itself: is there an os._exit()?"
+                yield Promise(current, "broken", why)
+            elif not is_done and not current:
                 why = "they did not: `python3 -m workshop test steps` shows why"
                 yield Promise("the tests run to their end", "broken", why)
-            elif current:
+            elif not is_done:
                 yield Promise(
                     current,
                     "broken",
@@ -165,6 +174,8 @@ def reason(report):
             break
         kept.append(line)
     sentence = "\n".join(kept or lines[:1]).strip()
+    if "reading from stdin" in sentence:
+        return "the code waits for input(), but a server has nobody who types"
     return re.sub(r"^([\w.]+\.)?(AssertionError|Failed|Refused|Closed): ", "", sentence)
 
 

@@ -70,6 +70,8 @@ def where_am_i():
     started = progress.started and steps.find_exercise(progress.started)
     if started and started.id not in progress.done:
         click.echo(f"\nNext: {COMMAND} check, or {COMMAND} hint")
+    elif progress.noticed and (FOLDER / "websocket.py").is_file():
+        click.echo(f"\nNext: {COMMAND} check N, with the number of the step that you are at")
     elif progress.next_exercise():
         click.echo(f"\nNext: {COMMAND} start {progress.next_exercise().number}")
     else:
@@ -114,7 +116,9 @@ def start(exercise, back):
         if back == "" and exercise is None:
             for attempt in learner.attempts():
                 click.echo(attempt.name)
-            if not learner.attempts():
+            if learner.attempts():
+                click.echo(f"\nTo bring one back: {COMMAND} start --back NAME")
+            else:
                 click.echo("There are no earlier attempts.")
             return
         say_kept(learner.bring_back(back or exercise))
@@ -140,12 +144,16 @@ def say_kept(kept):
 
 def show_task(exercise):
     """Print an exercise's title and task."""
+    about = exercise.about
+    show(f"# {exercise.title}\n\nAbout {about['minutes']} minutes.\n\n{about['task']}")
+
+
+def show(markdown):
+    """Print Markdown, set for the terminal."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    about = exercise.about
-    text = f"# {exercise.title}\n\nAbout {about['minutes']} minutes.\n\n{about['task']}"
-    Console(width=min(100, Console().width)).print(Markdown(text))
+    Console(width=min(100, Console().width)).print(Markdown(markdown))
 
 
 @main_group.command()
@@ -182,7 +190,8 @@ def check(exercise, watch, live):
                 click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
             is_first = False
     except KeyboardInterrupt:
-        click.echo("")
+        click.echo("\nStopped.")
+        sys.exit(130)
     finally:
         checker.close()
 
@@ -219,10 +228,14 @@ def tell(exercise, promises):
     progress = Progress()
     progress.is_done(exercise)
     click.secho(f"\nAll promises are kept: {exercise.id} is done.", fg="green", bold=True)
-    following = progress.next_exercise()
+    following = progress.next_exercise(after=exercise)
     click.echo(
         f"Next: {COMMAND} start {following.number}" if following else "That was the last step."
     )
+    for challenge in steps.all_exercises():
+        if challenge.is_challenge and challenge.number == exercise.number:
+            if challenge.id not in progress.done:
+                click.echo(f"Or a challenge: {COMMAND} start {challenge.id}")
     return True
 
 
@@ -234,7 +247,7 @@ def hint(exercise):
 
     chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
     text, left = learner.hint(chosen)
-    click.echo(text)
+    show(text)
     click.echo(
         {0: "\nThat was the last hint.", 1: "\n1 hint is left."}.get(
             left, f"\n{left} hints are left."
@@ -316,6 +329,8 @@ def branches(force, list_them, delete):
     if list_them:
         for branch, is_ours in branches.present():
             click.echo(branch if is_ours else f"{branch} (with other commits)")
+        if not branches.present():
+            click.echo(f"There are no branches yet: {COMMAND} branches makes them.")
     elif delete:
         for branch in branches.delete(force):
             click.echo(f"{branch} deleted")
@@ -330,7 +345,11 @@ def branches(force, list_them, delete):
 @click.option("--exercises", is_flag=True, help="Push all exercise branches, and no solution.")
 @click.option("--force", is_flag=True, help="Replace what the remote has.")
 def release(exercise, remote, exercises, force):
-    """Push the solution branch of one EXERCISE to a remote (for instructors)."""
+    """Push the solution branch of one EXERCISE to a remote (for instructors).
+
+    An exercise starts from the solution of the one before, which is in its history: hand the
+    exercises out one by one, by `git push`, if nobody may look ahead.
+    """
     from workshop import branches
 
     if exercises == bool(exercise):

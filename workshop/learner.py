@@ -41,7 +41,12 @@ class Progress:
                 "websocket/progress.json could not be read, so what was done is not known; "
                 "it is kept as progress.damaged.json."
             )
-            PROGRESS.replace(PROGRESS.with_name("progress.damaged.json"))
+            try:
+                PROGRESS.replace(PROGRESS.with_name("progress.damaged.json"))
+            except OSError:
+                raise LearnerProblem(
+                    "websocket/progress.json is not a file that can be read: move it away"
+                ) from None
 
     def save(self):
         """Write it to the learner's folder; raises LearnerProblem where that is not possible."""
@@ -55,18 +60,20 @@ class Progress:
         except OSError as error:
             raise LearnerProblem(f"websocket/ cannot be written to: {error.strerror}") from None
 
-    def next_exercise(self):
-        """The first step that is not done; None when all are."""
-        steps = (exercise for exercise in all_exercises() if not exercise.is_challenge)
-        return next((step for step in steps if step.id not in self.done), None)
+    def next_exercise(self, after=None):
+        """The first step that is not done, if possible after another; None when all are done."""
+        steps = [exercise for exercise in all_exercises() if not exercise.is_challenge]
+        to_do = [step for step in steps if step.id not in self.done]
+        later = [step for step in to_do if after and step.number > after.number]
+        return next(iter(later or to_do), None)
 
     def current_exercise(self):
         """The exercise that was started; raises LearnerProblem if none is known."""
+        require_folder()
         if self.started is None:
             raise LearnerProblem(
-                "it is not known which exercise websocket/ belongs to: name its number"
-                if FOLDER.is_dir()
-                else "there is no websocket/ yet: `python3 -m workshop start` makes it"
+                "it is not known which exercise websocket/ belongs to: name its number, "
+                "as in `python3 -m workshop check 3`"
             )
         return find_exercise(self.started)
 

@@ -14,6 +14,7 @@ from workshop.environment import ROOT
 STEPS = ROOT / "steps"
 DEFAULT = "5"
 NOT_OF_THE_PROJECT = {"README.md", "exercise.toml", "tests", "challenges"}
+SUFFIXES = {".py", ".html", ".css", ".js", ".svg", ""}  # not what editors and tools leave
 
 
 class UnknownTarget(Exception):
@@ -81,6 +82,7 @@ def _files(folder):
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
+        and path.suffix in SUFFIXES
         and path.relative_to(folder).parts[0] not in NOT_OF_THE_PROJECT
         and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
     }
