@@ -2,7 +2,6 @@
 
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import threading
 import time
 
 import pytest
-from repo import ROOT, STEPS, tracked_files
+from repo import ROOT, STEPS, copy_repository, tracked_files
 
 START_SECONDS = 30
 
@@ -33,11 +32,7 @@ def step(request):
 @pytest.fixture
 def clone(tmp_path):
     """A copy of the repository as a stranger has it after cloning: no .venv, nothing made."""
-    folder = tmp_path / "clone"
-    for name in tracked_files():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    return folder
+    return copy_repository(tmp_path / "clone")
 
 
 class Started:

@@ -1,5 +1,6 @@
 """Where the repository is and what is in it."""
 
+import shutil
 import socket
 import subprocess
 import urllib.request
@@ -17,6 +18,19 @@ def tracked_files():
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
     return [Path(name) for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def copy_repository(folder):
+    """Copy the repository as a stranger has it after cloning: no .venv, nothing made."""
+    for name in tracked_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def needs_browser(test_file):
+    """Whether the tests in a file look at a page in a browser."""
+    return "(page" in test_file.read_text(encoding="utf-8")
 
 
 def free_port():

@@ -8,6 +8,13 @@ import sys
 import pytest
 from repo import STEPS
 
+# The clone has no .venv; what is installed is that of the tests, as it is locked.
+COMMAND = (
+    "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
+    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; "
+    "cli.main()"
+)
+
 
 class Learner:
     """Somebody with a clone of their own, whose .venv is the one that runs the tests."""
@@ -17,14 +24,8 @@ class Learner:
         self.folder = clone / "websocket"
 
     def __call__(self, *arguments):
-        # The clone has no .venv; what is installed is that of the tests, as it is locked.
-        script = (
-            "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
-            "environment.ensure = lambda *sets: None; "
-            "environment.is_ready = lambda *sets: True; cli.main()"
-        )
         result = subprocess.run(
-            [sys.executable, "-c", script, *map(str, arguments)],
+            [sys.executable, "-c", COMMAND, *map(str, arguments)],
             cwd=self.clone,
             env={**os.environ, "PYTHONUTF8": "1"},
             stdout=subprocess.PIPE,
@@ -237,13 +238,7 @@ def test_an_endless_loop_ends_by_its_deadline_with_a_sentence(learner):
 
 def test_check_watch_checks_again_at_a_save(learner, start):
     learner("start", "2")
-    (learner.clone / "conftest.py").unlink(missing_ok=True)
-    script = (
-        "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
-        "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; "
-        "cli.main()"
-    )
-    process = start(sys.executable, "-c", script, "check", "--watch", cwd=learner.clone)
+    process = start(sys.executable, "-c", COMMAND, "check", "--watch", cwd=learner.clone)
     process.wait_for("there is no Pipfile yet")
     process.wait_for("Watching")
     learner.write("Pipfile", (STEPS[1] / "Pipfile").read_bytes())

@@ -4,17 +4,15 @@ The tests run in a process of their own, which is this file run as a script: it 
 slow, waits for a line, runs pytest, and writes a line of JSON for each promise.
 """
 
-import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 
-from workshop.environment import ROOT
+from workshop.environment import ROOT, end
 
 SILENCE = 10  # seconds without a word after which the project's code must be stuck
 DEADLINE = 0.7  # seconds that a test waits for a message, on a machine with little else to do
@@ -64,7 +62,7 @@ class Checker:
 
         def give_up():
             was_stuck.set()
-            _end(child)
+            end(child)
 
         watchdog = threading.Timer(SILENCE, give_up)
         try:
@@ -97,23 +95,13 @@ class Checker:
                 )
         finally:
             watchdog.cancel()
-            _end(child)
+            end(child)
             child.stdin.close()
             child.stdout.close()
 
     def close(self):
         """End the process that waits for the next check."""
-        _end(self.child)
-
-
-def _end(child):
-    """End a process and, but on Windows, those it has started."""
-    with contextlib.suppress(OSError):
-        if os.name == "nt":
-            child.kill()
-        else:
-            os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+        end(self.child)
 
 
 class Teller:

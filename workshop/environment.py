@@ -114,6 +114,16 @@ def hand_over(command):
             sys.exit(child.wait())
 
 
+def end(child):
+    """End a process that leads a session of its own and, but on Windows, all that it started."""
+    with contextlib.suppress(OSError):  # it may have ended by itself
+        if os.name == "nt":
+            child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
 # What is there
 
 
@@ -234,11 +244,7 @@ def _run(command, progress):
             progress.show(line)
         child.wait()
     except BaseException:
-        if os.name == "nt":
-            child.kill()
-        else:
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        end(child)
         raise
     if child.returncode:
         raise EnvironmentFailed(_cause("".join(output)))
