@@ -39,6 +39,7 @@ def main():
         check = [sys.executable, "-c", script, "check", "3"]
         imports = [sys.executable, "-c", "import quart, pytest, pytest_asyncio"]
         os.environ["PYTHONPATH"] = str(clone)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as a learner has it
         count = int(sys.argv[1]) if len(sys.argv) > 1 else 5
         pairs = [(seconds(imports, clone), seconds(check, clone)) for _ in range(count + 1)][1:]
     plain, checked = map(median, zip(*pairs, strict=True))

@@ -6,16 +6,19 @@ real server on a free port, and the same tests talk to it over real sockets.
 
 import asyncio
 import os
+import re
 import runpy
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 import urllib.error
 import urllib.request
+import warnings
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,8 +29,10 @@ from quart import Quart, Response, got_request_exception, got_websocket_exceptio
 from quart.testing import QuartClient, WebsocketResponseError
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
+PATIENCE = 9  # seconds, for a browser, which is slower than a socket; --patience sets another
 STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 A_PAGE_FAILED = pytest.StashKey[bool]()
+QUART_RUN = pytest.StashKey["QuartRun"]()
 START_DEADLINE = 20  # seconds, for a server to start
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"
@@ -38,11 +43,37 @@ def pytest_addoption(parser):
     group.addoption("--project", type=Path, help="test the websocket.py in this folder")
     group.addoption("--live", action="store_true", help="test on a real server, over real sockets")
     group.addoption("--deadline", type=float, default=DEADLINE, help="seconds, for each wait")
+    group.addoption("--patience", type=float, default=PATIENCE, help="the same, for a browser")
 
 
 def pytest_configure(config):
     global DEADLINE
     DEADLINE = config.getoption("deadline")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Put what is slow last: the `quart` command, then the browser."""
+    slow = ["quart_run", "context"]
+    items.sort(
+        key=lambda item: max(name in item.fixturenames and slow.index(name) + 1 for name in slow)
+    )
+    project = config.getoption("project")
+    if (
+        project
+        and absolute(project, config).is_dir()
+        and any("quart_run" in item.fixturenames for item in items)
+    ):
+        # It takes as long to start as the tests before it take to run, so it starts with them.
+        config.stash[QUART_RUN] = QuartRun(absolute(project, config))
+
+
+def pytest_unconfigure(config):
+    if QUART_RUN in config.stash:
+        config.stash[QUART_RUN].end()
+
+
+def absolute(project, config):
+    return (project if project.exists() else config.rootpath / project).resolve()
 
 
 # ---- The project and its app
@@ -53,7 +84,7 @@ def project(request, tmp_path_factory):
     """The folder that is tested: --project, or else the one that the test belongs to."""
     folder = request.path.parents[1]
     if given := request.config.getoption("project"):
-        return (given if given.exists() else request.config.rootpath / given).resolve()
+        return absolute(given, request.config)
     if folder.parent.name != "challenges":
         return folder
     # A challenge holds only the files that differ from those of its step.
@@ -115,6 +146,7 @@ def load(project):
         return NoApp("there is no websocket.py yet")
     run = Quart.run
     Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
+    never_awaited = remember_never_awaited()
     try:
         app = runpy.run_path(str(path), run_name="websocket").get("app")
     except (Exception, SystemExit) as error:
@@ -124,7 +156,7 @@ def load(project):
     if app is None:
         return NoApp("websocket.py makes no `app`")
     app.test_client_class = InProcessClient
-    app.errors = []
+    app.errors, app.never_awaited = [], never_awaited
     app.is_stuck = False
     for signal in (got_request_exception, got_websocket_exception):
         signal.connect(remember_error, app)
@@ -144,13 +176,32 @@ def describe(error):
     lines = [
         f"websocket.py, line {frame.lineno}: "
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).name == "websocket.py"
+        if Path(frame.filename).name == "websocket.py" and "site-packages" not in frame.filename
     ]
     return f"{''.join(lines[-1:])}{type(error).__name__}: {error}"
 
 
+def remember_never_awaited():
+    """A list to which Python's warnings of coroutines that were never awaited will be added."""
+    sys.set_coroutine_origin_tracking_depth(1)
+    found, show = [], warnings.showwarning
+
+    def remember(message, category, filename, lineno, file=None, line=None):
+        first, _, origin = str(message).partition("\n")
+        where = re.search(r'websocket\.py", line (\d+)', origin)
+        if first.endswith("was never awaited") and (where or filename.endswith("websocket.py")):
+            found.append(f"websocket.py, line {where[1] if where else lineno}: {first}")
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = remember
+    return found
+
+
 def because(app):
-    return f" after {describe(app.errors[-1])}" if app.errors else ""
+    if app.errors:
+        return f" after {describe(app.errors[-1])}"
+    return f": {app.never_awaited[0]}" if app.never_awaited else ""
 
 
 # ---- What a client can meet, each with a sentence
@@ -193,11 +244,10 @@ def no_answer(app, path):
 
 
 def nothing_came(app, path, sent):
-    after = because(app) or (f" after {sent!r:.40} was sent" if sent is not None else "")
-    hint = ": is each send and each receive awaited?"
-    return AssertionError(
-        f"nothing came on {path} within {DEADLINE} s{after}{hint if not app.errors else ''}"
-    )
+    why = because(app)
+    if not why and sent is not None:
+        why = f" after {sent!r:.40} was sent"
+    return AssertionError(f"nothing came on {path} within {DEADLINE} s{why}")
 
 
 def still_runs(path):
@@ -470,42 +520,64 @@ def free_port():
         return listener.getsockname()[1]
 
 
-@pytest.fixture
-def quart_run(project, monkeypatch):
-    """Run the `quart` command in the project, and return the page that it serves at /."""
-    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+class QuartRun:
+    """`quart --app websocket run` in a project's folder, on a free port."""
 
-    async def run(*arguments):
+    def __init__(self, project):
         port = free_port()
+        self.url = f"http://127.0.0.1:{port}/"
+        self.output = tempfile.TemporaryFile()
         quart = shutil.which("quart", path=Path(sys.executable).parent) or "quart"
-        command = [quart, *arguments, "--port", str(port)]
-        process = subprocess.Popen(
-            command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        self.process = subprocess.Popen(
+            [quart, "--app", "websocket", "run", "--port", str(port)],
+            cwd=project,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "QUART_TCP_PORT": ""},
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
         )
-        try:
-            return await asyncio.to_thread(page_when_served, f"http://127.0.0.1:{port}/", process)
-        finally:
-            process.kill()  # it may have a server of its own that waits for its clients
-            process.communicate(timeout=START_DEADLINE)
 
-    return run
+    def page(self):
+        """The page at /, as soon as it is served."""
+        deadline = time.monotonic() + 4 + 2 * DEADLINE
+        while time.monotonic() < deadline:
+            has_ended = self.process.poll() is not None
+            self.output.seek(0)
+            output = self.output.read().decode(errors="replace").strip()
+            if "Running on" in output and self.url.rstrip("/") not in output:
+                raise AssertionError(
+                    f"`quart run` serves nothing at {self.url}: does websocket.py itself call "
+                    "app.run()?"
+                )
+            if has_ended:
+                last_line = output.rpartition("\n")[2]
+                raise AssertionError(f"`quart run` ends at once, with: {last_line}")
+            try:
+                return HTTP.open(self.url, timeout=DEADLINE).read().decode()
+            except urllib.error.HTTPError as error:
+                raise AssertionError(f"the app answers GET / with {error.code}") from None
+            except OSError:
+                time.sleep(0.01)  # `quart run` says so before it listens, so ask again
+        raise AssertionError(f"`quart run` serves nothing at {self.url}, and does not say why")
+
+    def end(self):
+        self.process.kill()  # it may have a server of its own that waits for its clients
+        self.process.wait(START_DEADLINE)
+        self.output.close()
 
 
-def page_when_served(url, process):
-    deadline = time.monotonic() + 4 + 2 * DEADLINE
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            last_line = process.communicate()[0].strip().rpartition("\n")[2]
-            raise AssertionError(f"`quart run` ends at once, with: {last_line}")
-        try:
-            return HTTP.open(url, timeout=DEADLINE).read().decode()
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"the app answers GET / with {error.code}") from None
-        except OSError:
-            time.sleep(0.01)  # `quart run` does not say when it listens, so ask again
-    raise AssertionError(
-        f"`quart run` serves nothing at {url}: does websocket.py itself call app.run()?"
-    )
+@pytest.fixture
+def quart_run(request, project):
+    """Run `quart --app websocket run` in the project, and return the page that it serves at /."""
+    runs = []
+
+    async def run():
+        runs.append(request.config.stash.get(QUART_RUN, None) or QuartRun(project))
+        return await asyncio.to_thread(runs[-1].page)
+
+    yield run
+    for one in runs:
+        one.end()
 
 
 @pytest_asyncio.fixture
@@ -587,7 +659,8 @@ def patience(request):
 
     After a first failure it is less: who has a page that does not work wants to hear it soon.
     """
-    return DEADLINE * 1000 * (1.5 if request.config.stash.get(A_PAGE_FAILED, False) else 3)
+    patience = request.config.getoption("patience") * 1000
+    return patience / 2 if request.config.stash.get(A_PAGE_FAILED, False) else patience
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -32,7 +32,8 @@ def check(project, folders, live=False, page_differs=True):
     if not page_differs:
         # A browser sees the page only; the tests of the step show it the same one.
         tests = [path for path in tests if not needs_browser(path)]
-    promises = list(Checker(project, tests, live, DEADLINE).check())
+    checker = Checker(project, tests, live, True, DEADLINE, 3 * DEADLINE)
+    promises = list(checker.check())
     skipped = {promise.reason for promise in promises if promise.outcome == "skipped"}
     if skipped:
         pytest.skip(", ".join(skipped))

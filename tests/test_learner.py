@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 from repo import STEPS
@@ -225,23 +227,69 @@ def test_an_app_that_runs_itself_at_the_bottom_can_be_checked(learner):
     assert "✓ the page loads its style sheet and its script" in output
 
 
-def test_an_endless_loop_ends_by_its_deadline_with_a_sentence(learner):
+def test_what_needs_a_browser_is_looked_at_when_all_else_is_kept(learner):
+    learner("start", "4")
+    _, output = learner("check")
+    assert "✗ the page names the step" in output
+    assert "· html shows as text" in output
+    assert "not looked at yet" in output
+
+
+def test_a_loop_without_an_end_is_told_with_its_line_and_nothing_is_left_out(learner):
     learner("start", "3")
     code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
-    learner.write(
-        "websocket.py", code.replace("        data =", "        continue\n        data =")
-    )
+    assert "        data = await websocket.receive()" in code
+    code = code.replace("        data =", "        continue\n        data =")
+    learner.write("websocket.py", code)
     exit_code, output = learner("check")
     assert exit_code == 1
-    assert "a loop that never awaits" in output
+    line = code.splitlines().index("        continue")
+    assert re.search(rf"websocket.py, line {line}|websocket.py, line {line + 1}", output), output
+    assert "a loop without an end" in output
+    assert "· the quart command starts the app" in output
 
 
-def test_check_watch_checks_again_at_a_save(learner, start):
-    learner("start", "2")
-    process = start(sys.executable, "-c", COMMAND, "check", "--watch", cwd=learner.clone)
+def test_what_is_never_awaited_is_told_with_its_line(learner):
+    learner("start", "3")
+    code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
+    learner.write("websocket.py", code.replace("await websocket.send", "websocket.send"))
+    line = code.partition(".send(")[0].count("\n") + 1
+    _, output = learner("check")
+    assert f"websocket.py, line {line}: coroutine 'Websocket.send' was never awaited" in output
+
+
+@pytest.fixture
+def watching(learner, start):
+    """`check --watch` of step 2 on what `code` is."""
+
+    def watch(code=None):
+        learner("start", "2")
+        if code:
+            learner.write("websocket.py", code)
+        return start(sys.executable, "-c", COMMAND, "check", "--watch", cwd=learner.clone)
+
+    return watch
+
+
+def test_check_watch_checks_again_at_a_save(learner, watching):
+    process = watching()
     process.wait_for("there is no Pipfile yet")
     process.wait_for("Watching")
     learner.write("Pipfile", (STEPS[1] / "Pipfile").read_bytes())
     process.wait_for("✓ the pipfile names what the app imports")
     process.interrupt()
-    process.end(5)
+    assert process.end(5)[0] == 130
+
+
+def test_a_save_during_a_check_ends_it_and_starts_anew(learner, watching):
+    begun = learner.clone / "begun"
+    process = watching(f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(60)\n")
+    deadline = time.monotonic() + 30
+    while not begun.exists():
+        assert time.monotonic() < deadline, process.output
+    learner.write("websocket.py", (STEPS[1] / "websocket.py").read_bytes())
+    process.wait_for("websocket.py changed")
+    process.wait_for("✓ the page loads its style sheet and its script")
+    assert "✗ the page names" not in process.output
+    process.interrupt()
+    assert process.end(5)[0] == 130

@@ -4,18 +4,23 @@ The tests run in a process of their own, which is this file run as a script: it 
 slow, waits for a line, runs pytest, and writes a line of JSON for each promise.
 """
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from workshop.environment import ROOT, end
 
-SILENCE = 10  # seconds without a word after which the project's code must be stuck
 DEADLINE = 0.7  # seconds that a test waits for a message, on a machine with little else to do
+PATIENCE = 1.4  # seconds that a test waits for the browser
+BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
+SILENCE = 30  # seconds without a word, after which nothing more is to be expected
 
 
 @dataclass
@@ -23,7 +28,7 @@ class Promise:
     """One test's promise and what became of it."""
 
     words: str  # "every message comes back in order"
-    outcome: str  # "kept", "broken" or "skipped"
+    outcome: str  # "kept", "broken", "skipped", or "later" when it was not looked at
     reason: str = ""  # what was expected, what came, where to look
     printed: str = ""  # what the project's code printed meanwhile
     console: str = ""  # what the browser's console complained of
@@ -31,15 +36,23 @@ class Promise:
 
 
 class Checker:
-    """Checks a project; keeps a process warm for the next check, so that it starts at once."""
+    """Checks a project; keeps a process warm for the next check, so that it starts at once.
 
-    def __init__(self, project, tests, live=False, deadline=DEADLINE):
-        options = [f"--project={project}", f"--deadline={deadline}", *(["--live"] if live else [])]
+    Unless it is `thorough`, what needs a browser, and so takes seconds, is left for later once a
+    promise is broken.
+    """
+
+    def __init__(
+        self, project, tests, live=False, thorough=False, deadline=DEADLINE, patience=PATIENCE
+    ):
+        options = [f"--project={project}", f"--deadline={deadline}", f"--patience={patience}"]
+        options += [*(["--live"] if live else []), *(["--thorough"] if thorough else [])]
         self.command = [sys.executable, "-m", "workshop.checking", *options, *map(str, tests)]
-        self._warm_up()
+        self.running = None
+        self.next = self._warm_up()
 
     def _warm_up(self):
-        self.child = subprocess.Popen(
+        return subprocess.Popen(
             self.command,
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -51,57 +64,67 @@ class Checker:
         )
 
     def check(self, warm_up_again=False):
-        """Run the tests once, yielding a Promise for each as it is known."""
-        child = self.child
-        child.stdin.write("go\n")
-        child.stdin.flush()
+        """Run the tests once, yielding a Promise for each as it is known.
+
+        Raises Interrupted when `interrupt` is called meanwhile, from another thread.
+        """
+        self.running = child = self.next
+        with contextlib.suppress(OSError):  # if it has ended, so does its output
+            child.stdin.write("go\n")
+            child.stdin.flush()
         if warm_up_again:
-            self._warm_up()
-        current, is_done = "", False
-        was_stuck = threading.Event()
-
-        def give_up():
-            was_stuck.set()
-            end(child)
-
-        watchdog = threading.Timer(SILENCE, give_up)
+            self.next = self._warm_up()
+        watchdog = threading.Timer(SILENCE, end, [child])
+        watchdog.start()
+        promises, current, why = [], "", ""
         try:
-            watchdog.start()
             for line in child.stdout:
-                watchdog.cancel()
-                watchdog = threading.Timer(SILENCE, give_up)
-                watchdog.start()
                 event = json.loads(line)
-                if "done" in event:
-                    is_done = True
-                    break
-                if "running" in event:
+                if "promises" in event:
+                    promises = event["promises"]
+                elif "running" in event:
                     current = event["running"]
+                    why = "the code ended Python itself: is there an os._exit()?"
+                elif "stuck" in event:
+                    why = event["stuck"]
+                    break
+                elif "done" in event:
+                    return
                 else:
                     current = ""
+                    if event["words"] in promises:
+                        promises.remove(event["words"])
                     yield Promise(**event)
-            if not is_done and current and not was_stuck.is_set():
-                why = "the code ended Python itself: is there an os._exit()?"
+            if self.running is None:
+                raise Interrupted
+            if current:
+                promises.remove(current)
                 yield Promise(current, "broken", why)
-            elif not is_done and not current:
+            else:
                 why = "they did not: `python3 -m workshop test steps` shows why"
                 yield Promise("the tests run to their end", "broken", why)
-            elif not is_done:
-                yield Promise(
-                    current,
-                    "broken",
-                    f"after {SILENCE} s the code was still busy: is there a loop that never awaits "
-                    "something that takes time, or one without an end?",
-                )
+            for words in promises:
+                yield Promise(words, "later")
         finally:
             watchdog.cancel()
             end(child)
-            child.stdin.close()
+            with contextlib.suppress(OSError):
+                child.stdin.close()
             child.stdout.close()
+
+    def interrupt(self):
+        """End the check that is running, if there is one."""
+        child, self.running = self.running, None
+        if child:
+            end(child)
 
     def close(self):
         """End the process that waits for the next check."""
-        end(self.child)
+        end(self.next)
+
+
+class Interrupted(Exception):
+    """A check was ended before its time, because what it checks has changed."""
 
 
 class Teller:
@@ -109,19 +132,33 @@ class Teller:
 
     def __init__(self, output):
         self.output = output
+        self.is_one_broken = False
 
     def tell(self, **event):
         """Write one event."""
         print(json.dumps(event), file=self.output, flush=True)
 
-    def pytest_runtest_logstart(self, nodeid):
-        """Say which promise is being tested, should the project's code never come back."""
-        self.tell(running=promise(nodeid))
+    def pytest_addoption(self, parser):
+        """Know the option that `Checker` gives."""
+        parser.addoption("--thorough", action="store_true")
+
+    def pytest_collection_finish(self, session):
+        """Say which promises there are."""
+        self.tell(promises=[promise(item.nodeid) for item in session.items])
+
+    def pytest_runtest_protocol(self, item):
+        """Say which promise is being tested, or leave it for later."""
+        is_hasty = not item.config.getoption("thorough")
+        if is_hasty and self.is_one_broken and "context" in item.fixturenames:
+            self.tell(words=promise(item.nodeid), outcome="later")
+            return True
+        self.tell(running=promise(item.nodeid))
 
     def pytest_runtest_logreport(self, report):
         """Say what became of a promise, once its test is over or could not begin."""
         if report.when == "call" or (report.when == "setup" and not report.passed):
             outcome = {"passed": "kept", "failed": "broken", "skipped": "skipped"}[report.outcome]
+            self.is_one_broken |= outcome == "broken"
             sections = dict(report.sections)
             self.tell(
                 words=promise(report.nodeid),
@@ -140,6 +177,35 @@ class Teller:
         """Say that a test file cannot be read, which is a defect of the workshop."""
         if report.failed:
             self.tell(words="the tests can be read", outcome="broken", reason=report.longreprtext)
+
+
+def watch_for_loops(teller):
+    """Say so when the project's code is busy for too long: it holds up the tests for ever."""
+    seconds = 0.1
+    busy = 0
+    while True:
+        time.sleep(seconds)
+        frames = list(map(frame_of_project, sys._current_frames().values()))
+        frame = next(filter(None, frames), None)
+        busy = busy + seconds if frame else 0
+        if busy > BUSY:
+            teller.tell(
+                stuck=f"websocket.py, line {frame.f_lineno}: after {BUSY} s the code is still busy "
+                "here: is there a loop without an end, or one that awaits nothing that takes time?"
+            )
+            return
+
+
+def frame_of_project(frame):
+    """The innermost frame on the stack that runs the project's websocket.py, if there is one."""
+    while frame and not is_of_project(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def is_of_project(filename):
+    """Whether a file is a project's websocket.py; some packages have one, too."""
+    return Path(filename).name == "websocket.py" and "site-packages" not in filename
 
 
 def promise(nodeid):
@@ -178,10 +244,12 @@ def main(arguments):
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     options = [
         *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),
-        *("-p", "no:terminal", "-p", "no:cacheprovider"),
+        *("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain"),
         *("-o", "addopts=--import-mode=importlib", "-o", "timeout=0"),
     ]
-    pytest.main([*options, *arguments], plugins=[Teller(output), pytest_asyncio.plugin])
+    teller = Teller(output)
+    threading.Thread(target=watch_for_loops, args=[teller], daemon=True).start()
+    pytest.main([*options, *arguments], plugins=[teller, pytest_asyncio.plugin])
 
 
 if __name__ == "__main__":

@@ -160,10 +160,12 @@ def show(markdown):
 @click.argument("exercise", required=False)
 @click.option("--watch", is_flag=True, help="Check again at every save.")
 @click.option("--live", is_flag=True, help="Check on a real server, over real sockets.")
-def check(exercise, watch, live):
+@click.option("--thorough", is_flag=True, help="Look at every promise, also when one is broken.")
+def check(exercise, watch, live, thorough):
     """Check websocket/ against the promises of an exercise, the one you started or EXERCISE.
 
-    The exit code is 0 only if all promises are kept.
+    What needs a browser takes longer, and is looked at when all else is kept. The exit code is 0
+    only if all promises are kept.
     """
     from workshop import learner
     from workshop.checking import Checker
@@ -171,24 +173,11 @@ def check(exercise, watch, live):
     learner.require_folder()
     chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
     environment.ensure("default", "develop")
-    checker = Checker(FOLDER, chosen.tests, live)
+    checker = Checker(FOLDER, chosen.tests, live, thorough)
     try:
         if not watch:
             sys.exit(0 if tell(chosen, checker.check()) else 1)
-        from watchfiles import watch as watch_files
-
-        is_first = True
-        for changes in watch_files(
-            FOLDER, step=20, debounce=200, rust_timeout=200, yield_on_timeout=True
-        ):
-            names = {Path(path).name for _, path in changes if "progress." not in path}
-            if names:
-                click.clear()
-                click.echo(f"{', '.join(sorted(names))} changed.\n")
-            if names or is_first:
-                tell(chosen, checker.check(warm_up_again=True))
-                click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
-            is_first = False
+        check_at_every_save(chosen, checker)
     except KeyboardInterrupt:
         click.echo("\nStopped.")
         sys.exit(130)
@@ -196,13 +185,34 @@ def check(exercise, watch, live):
         checker.close()
 
 
+def check_at_every_save(exercise, checker):
+    """Check until Ctrl-C, again at every save; one during a check ends it, and it starts anew."""
+    from workshop.checking import Interrupted
+    from workshop.learner import Saves
+
+    saves = Saves(checker.interrupt)
+    while True:
+        try:
+            tell(exercise, checker.check(warm_up_again=True))
+            click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
+        except Interrupted:
+            pass
+        names = saves.wait()
+        click.clear()
+        click.echo(f"{', '.join(names)} changed.\n")
+
+
 def tell(exercise, promises):
     """Print promises as they come, then the first broken one; returns whether all are kept."""
-    first, kept, skipped = None, 0, []
+    first, kept, later, skipped = None, 0, 0, []
     for promise in promises:
-        sign, colour = {"kept": ("✓", "green"), "broken": ("✗", "red"), "skipped": ("–", "yellow")}[
-            promise.outcome
-        ]
+        sign, colour = {
+            "kept": ("✓", "green"),
+            "broken": ("✗", "red"),
+            "skipped": ("–", "yellow"),
+            "later": ("·", None),
+        }[promise.outcome]
+        later += promise.outcome == "later"
         click.secho(f"{sign} {promise.words}", fg=colour)
         for line in promise.printed.splitlines():
             click.echo(f"    printed: {line}")
@@ -218,6 +228,8 @@ def tell(exercise, promises):
             click.echo(f"  The browser's console says: {line}")
         if first.test:
             click.echo(f"  The test: {first.test}")
+        if later:
+            click.echo("\nThose with a · were not looked at yet.")
         click.echo(f"\nStuck? {COMMAND} hint {exercise.id}")
         return False
     for reason in dict.fromkeys(skipped):

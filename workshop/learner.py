@@ -1,9 +1,13 @@
 """The learner's own folder, websocket/: where one is, earlier attempts, hints, and the diff."""
 
+import contextlib
 import difflib
 import json
+import queue
 import shutil
+import threading
 import time
+from pathlib import Path
 
 from workshop.environment import ROOT
 from workshop.steps import UnknownTarget, all_exercises, find_exercise
@@ -82,6 +86,32 @@ class Progress:
         if exercise.id not in self.done:
             self.done.append(exercise.id)
         self.save()
+
+
+class Saves:
+    """The saves in the learner's folder, watched by a thread from now on."""
+
+    def __init__(self, on_save):
+        self.on_save = on_save  # called in that thread
+        self.names = queue.SimpleQueue()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self):
+        from watchfiles import watch
+
+        for changes in watch(FOLDER, step=20, debounce=200, rust_timeout=200):
+            # Not our own file, and not those that editors write first and then rename.
+            names = {Path(path).name for _, path in changes if Path(path).exists()}
+            names = {name for name in names if not name.startswith("progress.")}
+            if names:
+                self.names.put(sorted(names))
+                self.on_save()
+
+    def wait(self):
+        """Wait for a save, and return the names of the files."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self.names.get(timeout=0.2)  # so that Ctrl-C is heard on Windows, too
 
 
 def require_folder():

@@ -34,5 +34,5 @@ async def test_the_pipfile_names_what_the_tests_need(project):
 
 
 async def test_the_quart_command_starts_the_app(quart_run):
-    page = await quart_run("--app", "websocket", "run")
+    page = await quart_run()
     assert "<h1>" in page, "the app answers, but not with the page of templates/index.html"
