@@ -164,7 +164,10 @@ def test_a_branch_with_somebodys_commits_is_left_alone_unless_forced(repository,
     assert workshop(repository, "branches", "--delete")[0] == 1
     assert git(repository, "rev-parse", "exercise/03_echo") == mine
 
-    assert "exercise/03_echo moved" in workshop(repository, "branches", "--force")[1]
+    output = workshop(repository, "branches", "--force")[1]
+    assert (
+        f"exercise/03_echo moved; to have its commits back: git branch NAME {mine[:12]}" in output
+    )
     assert workshop(repository, "branches", "--delete")[0] == 0
     assert heads(repository).split()[::2] == ["main"]
 
@@ -179,7 +182,8 @@ def test_release_pushes_one_solution_or_all_exercises_and_never_another(reposito
     assert workshop(repository, "release", "--exercises", "--to", str(remote))[0] == 0
     assert "solution/" not in heads(remote)
     assert len(heads(remote).splitlines()) == len(EXERCISES)
-    assert workshop(repository, "release", "3", "--to", str(remote))[0] == 0
+    assert "03_echo pushed to" in workshop(repository, "release", "3", "--to", str(remote))[1]
+    assert "was up to date" in workshop(repository, "release", "3", "--to", str(remote))[1]
     assert [name for name in heads(remote).split() if "solution" in name] == ["solution/03_echo"]
 
     (repository / "steps/03_echo/websocket.py~").write_text("an editor left this", encoding="utf-8")
@@ -199,6 +203,13 @@ def test_a_remote_that_refuses_gives_gits_own_reason(repository, tmp_path):
     assert code == 1
     assert "nowhere" in output
     assert len(output.splitlines()) == 1
+
+
+def test_a_branch_that_is_in_the_way_is_named(repository):
+    git(repository, "branch", "exercise")
+    code, output = workshop(repository, "branches")
+    assert code == 1
+    assert "rename that one" in output
 
 
 def test_outside_a_git_repository_it_is_one_sentence(clone):

@@ -23,9 +23,10 @@ import os
 # `python3 -m workshop` at the root and `python3 FOLDER/workshop` from anywhere are the same.
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from workshop import environment
 
-if __name__ == "__main__":
+def main():
+    from workshop import environment
+
     if set(sys.argv[1:]) <= {"-h", "--help"} and not environment.is_ready():
         print(__doc__.strip())
     else:
@@ -33,3 +34,10 @@ if __name__ == "__main__":
         from workshop import cli
 
         cli.main()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

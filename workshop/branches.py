@@ -58,6 +58,8 @@ class BranchProblem(Exception):
 def make(force=False):
     """Make all branches; returns (branch, "made" | "moved" | "unchanged") for each, in order.
 
+    Where a branch with somebody's commits is moved, the words say which commit it was at.
+
     Raises BranchProblem, with nothing moved, if a branch is somebody else's (unless forced) or
     checked out.
     """
@@ -72,7 +74,7 @@ def make(force=False):
         if is_there and old[branch]["commit"] == commit:
             results.append((branch, "unchanged"))
             continue
-        results.append((branch, "moved" if is_there else "made"))
+        results.append((branch, f"moved{_dropped(old[branch])}" if is_there else "made"))
         updates.append(f"update refs/heads/{branch} {commit}\n")
     _git("update-ref", "--stdin", stdin="".join(updates).encode())
     return results
@@ -85,7 +87,7 @@ def present():
 
 
 def delete(force=False):
-    """Delete the workshop's branches, and return their names.
+    """Delete the workshop's branches; returns (branch, "deleted") for each, in order.
 
     Raises BranchProblem, with nothing deleted, if one has other commits (unless forced) or is
     checked out.
@@ -96,11 +98,21 @@ def delete(force=False):
         _require_movable(branch, state, force)
     deletions = "".join(f"delete refs/heads/{branch}\n" for branch in old)
     _git("update-ref", "--stdin", stdin=deletions.encode())
-    return list(old)
+    return [(branch, f"deleted{_dropped(state)}") for branch, state in old.items()]
+
+
+def _dropped(state):
+    """Words that say how to get somebody's commits back, after a branch is moved or deleted."""
+    if state["email"] == EMAIL:
+        return ""
+    return f"; to have its commits back: git branch NAME {state['commit'][:12]}"
 
 
 def push(remote, branches, force=False):
-    """Push branches to a remote; raises BranchProblem with git's own reason if it refuses."""
+    """Push branches to a remote, and return those that were not there already, as they are now.
+
+    Raises BranchProblem with git's own reason if the remote refuses.
+    """
     _require_repository()
     if remote.startswith("-"):
         raise BranchProblem(f"{remote!r} is no remote: name one, such as origin, or an address")
@@ -108,7 +120,9 @@ def push(remote, branches, force=False):
     if missing:
         raise BranchProblem(f"there is no branch {missing[0]} yet: `python3 -m workshop branches`")
     refs = [f"refs/heads/{branch}:refs/heads/{branch}" for branch in branches]
-    _git("push", "--porcelain", *(["--force"] if force else []), remote, *refs)
+    answer = _git("push", "--porcelain", *(["--force"] if force else []), remote, *refs)
+    there = {line.split("\t")[1] for line in answer.splitlines() if line.startswith("=\t")}
+    return [branch for branch, ref in zip(branches, refs, strict=True) if ref not in there]
 
 
 def exercise_branches():
@@ -143,6 +157,11 @@ def _present():
     }
     lines = _git("for-each-ref", f"--format={fields}", "refs/heads/exercise", "refs/heads/solution")
     rows = [line.split("\0") for line in lines.splitlines()]
+    for branch, *_ in rows:
+        if branch in ("exercise", "solution"):
+            raise BranchProblem(
+                f"git cannot keep {branch}/… beside a branch called {branch}: rename that one"
+            )
     return {
         branch: {"commit": commit, "email": email, "worktree": worktree}
         for branch, commit, email, worktree in rows

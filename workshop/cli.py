@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from workshop import environment, serving, steps
-from workshop.learner import FOLDER, LearnerProblem, Progress
+from workshop.learner import FOLDER, LearnerProblem, Progress, require_folder
 
 COMMAND = "python3 -m workshop"
 PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed)
@@ -67,6 +67,9 @@ def where_am_i():
         title = f"{indent}{exercise.id}: {exercise.about['title']}"
         table.add_row(title, str(exercise.about["minutes"]), state, style=style)
     Console().print(table)
+    if FOLDER.is_file():
+        click.echo("\nNext: rename the file websocket, whose name your folder will have")
+        return
     started = progress.started and steps.find_exercise(progress.started)
     if started and started.id not in progress.done:
         click.echo(f"\nNext: {COMMAND} check, or {COMMAND} hint")
@@ -89,10 +92,13 @@ def run(target, port):
     the project changes. It listens on 127.0.0.1 only, on port 5000 or, if that is taken, on the
     next free one.
     """
-    mine = (FOLDER / "websocket.py").is_file()
     if target is None:
-        sys.exit(serving.run(FOLDER if mine else steps.find(steps.DEFAULT), port))
-    sys.exit(serving.run(steps.find(target), port))
+        if FOLDER.exists():
+            require_folder()
+        if (FOLDER / "websocket.py").is_file():
+            sys.exit(serving.run(FOLDER, port))
+        click.echo(f"websocket/ holds no app of yours yet, so this is step {steps.DEFAULT}.")
+    sys.exit(serving.run(steps.find(steps.DEFAULT if target is None else target), port))
 
 
 @main_group.command()
@@ -344,8 +350,8 @@ def branches(force, list_them, delete):
         if not branches.present():
             click.echo(f"There are no branches yet: {COMMAND} branches makes them.")
     elif delete:
-        for branch in branches.delete(force):
-            click.echo(f"{branch} deleted")
+        for branch, what in branches.delete(force):
+            click.echo(f"{branch} {what}")
     else:
         for branch, what in branches.make(force):
             click.echo(f"{branch} {what}")
@@ -369,8 +375,9 @@ def release(exercise, remote, exercises, force):
     names = branches.exercise_branches()
     if not exercises:
         names = [f"solution/{steps.find_exercise(exercise).id}"]
-    branches.push(remote, names, force)
-    click.echo(f"{', '.join(names)} pushed to {remote}")
+    pushed = branches.push(remote, names, force)
+    for name in names:
+        click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")
 
 
 @main_group.command(hidden=True)
