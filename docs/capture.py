@@ -1,0 +1,274 @@
+"""Capture what the commands of the docs print, by running each as a learner would.
+
+Usage: python docs/capture.py
+
+Writes docs/captured/NAME.txt. Ports, times, versions and folders, which differ from run to run, are
+replaced by those of an example; a test captures everything again and compares.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CAPTURED = ROOT / "docs/captured"
+SECONDS = 60
+# The clone has no .venv of its own: what is installed is that of the Python that runs this.
+WORKSHOP = (
+    "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
+    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; cli.main()"
+)
+SAME = [  # what differs from run to run, and what stands in the docs in its place
+    (r"\x1b(\[\d*[A-Z]|\d)|\r", ""),  # what moves a terminal's cursor
+    (r"127\.0\.0\.1:\d+", "127.0.0.1:5000"),
+    (r"✗ port 5000 is taken.*", "✓ port 5000 is free"),
+    (r"TCP port \d+", "TCP port 5001"),
+    (r"in \d+\.\d+s( \(.*\))?", "in 0.50s"),
+    (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "2026-01-05T10-30-00"),
+    (r"Python 3\.\d+\.\d+\S*", "Python 3.13.1"),
+    (re.escape(sys.executable), "python"),
+    (r"to \S*remote\.git", "to origin"),
+    (r" +$", ""),
+]
+
+
+class Terminal:
+    """A learner's terminal in a clone: each command and what it printed is on `screen`."""
+
+    def __init__(self, clone):
+        self.clone = clone
+        self.environ = {
+            **os.environ,
+            **{"COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+            **{"QUART_TCP_PORT": "0", "GIT_CONFIG_GLOBAL": os.devnull},
+            "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
+        }
+        self.environ.pop("FORCE_COLOR", None)
+        self.folder = clone
+        self.screen = ""
+
+    def _command(self, words):
+        if words[:3] == ["python3", "-m", "workshop"]:
+            return [sys.executable, "-c", WORKSHOP, *words[3:]]
+        if words[0] in ("pytest", "quart"):
+            return [shutil.which(words[0], path=self.environ["PATH"]), *words[1:]]
+        return [sys.executable if words[0] == "python" else words[0], *words[1:]]
+
+    def show(self, line, printed=""):
+        """Put a line that was typed on the screen, and what was printed after it."""
+        for pattern, replacement in SAME:
+            printed = re.sub(pattern, replacement, printed, flags=re.MULTILINE)
+        self.screen += f"$ {line}\n{printed.rstrip()}".strip() + "\n"
+
+    def run(self, line, shown=None):
+        """Run a command to its end."""
+        command = self._command(line.split())
+        result = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=SECONDS,
+        )
+        self.show(shown or line, result.stdout)
+
+    def serve(self, line, until, meanwhile=None, shown=None):
+        """Run a server until it has printed something, do something else, and stop it."""
+        port = free_port()
+        process = subprocess.Popen(
+            [*self._command(line.split()), "--port", str(port)],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        try:
+            printed = ""
+            while until not in printed:
+                line_printed = process.stdout.readline()
+                printed += line_printed
+                if not line_printed:
+                    raise SystemExit(f"{line} ended without {until!r}:\n{printed}")
+            if meanwhile:
+                wait_for_port(port)
+                self.screen += meanwhile(port)
+            else:
+                self.show(shown or line, printed)
+        finally:
+            process.terminate()
+            process.communicate(timeout=SECONDS)
+
+    def taken(self):
+        """What is on the screen, which is empty afterwards."""
+        screen, self.screen = self.screen, ""
+        return screen
+
+
+def free_port():
+    """A port that nobody listens on."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for_port(port):
+    """Wait until a server listens."""
+    import socket
+
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"nothing listens on port {port}")
+
+
+def talk(port):
+    """What a terminal shows of a conversation with the echo route."""
+    url = f"ws://127.0.0.1:{port}/ws"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "websockets", url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    lines = [process.stdout.readline().strip()]
+    for text in ("bob", "alice"):
+        process.stdin.write(f"{text}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        while "< " not in answer:
+            answer = process.stdout.readline()
+        lines += [f"> {text}", answer[answer.index("< ") :].strip()]
+    process.stdin.close()
+    process.wait(SECONDS)
+    lines[0] = lines[0].replace(str(port), "5000")
+    return "$ python -m websockets ws://127.0.0.1:5000/ws\n" + "\n".join(lines) + "\n"
+
+
+def post(port):
+    """What a terminal shows of a POST that is no message."""
+    url = f"http://127.0.0.1:{port}/api/v2/messages"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(urllib.request.Request(url, data=b""), timeout=SECONDS)
+    except urllib.error.HTTPError as error:
+        answer = error.read().decode()
+    return f'$ curl --data "" http://127.0.0.1:5000/api/v2/messages\n{answer}'
+
+
+def put(clone, solution):
+    """Write files into the learner's folder."""
+    for name, content in solution.items():
+        path = clone / "websocket" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def capture_all(clone):
+    """Run everything in a clone; yields the name of each capture, and its text."""
+    sys.path.insert(0, str(clone))
+    from workshop.steps import find_exercise
+
+    terminal = Terminal(clone)
+
+    def captured(name):
+        return name, terminal.taken()
+
+    terminal.run("python3 -m workshop doctor")
+    yield captured("doctor")
+    for number in "135":
+        until = "A POST is" if number == "5" else "Talk to it" if number == "3" else "is served at"
+        terminal.serve(f"python3 -m workshop run {number}", until)
+        yield captured(f"run_{number}")
+
+    terminal.folder = clone / "steps/01_structure"
+    terminal.serve("quart --app websocket run", "Running on")
+    yield captured("quart_run")
+    terminal.folder = clone / "steps/03_echo"
+    terminal.serve("quart --app websocket run", "Running on", talk)
+    yield captured("talk")
+    terminal.folder = clone / "steps/05_broadcast"
+    terminal.serve("quart --app websocket run", "Running on", post)
+    yield captured("post")
+    for step, test in (
+        ("01_structure", "structure"),
+        ("02_install", "install"),
+        ("03_echo", "echo"),
+        ("04_javascript", "browser"),
+        ("05_broadcast", "broadcast"),
+    ):
+        terminal.folder = clone / "steps" / step
+        terminal.run(f"pytest -q tests/test_{test}.py")
+        yield captured(f"pytest_{step[:2]}")
+
+    terminal.folder = clone
+    terminal.run("python3 -m workshop start 3")
+    yield captured("start")
+    terminal.run("python3 -m workshop check")
+    yield captured("check_broken")
+    terminal.run("python3 -m workshop hint")
+    yield captured("hint")
+    put(clone, find_exercise("3").solution)
+    path = clone / "websocket/websocket.py"
+    code = path.read_text(encoding="utf-8")
+    path.write_text(code.replace("await websocket.send", "websocket.send"), encoding="utf-8")
+    terminal.run("python3 -m workshop diff")
+    yield captured("diff")
+    path.write_text(code, encoding="utf-8")
+    terminal.run("python3 -m workshop check")
+    yield captured("check_kept")
+    terminal.run("python3 -m workshop")
+    yield captured("where_am_i")
+    terminal.run("python3 -m workshop start 4")
+    terminal.taken()
+    terminal.run("python3 -m workshop start --back")
+    yield captured("back")
+
+    git = ["git", "-c", "init.defaultBranch=main"]
+    subprocess.run([*git, "init", "-q"], cwd=clone, check=True)
+    subprocess.run([*git, "init", "-q", "--bare", clone / "remote.git"], check=True)
+    terminal.run("python3 -m workshop branches")
+    yield captured("branches")
+    remote = clone / "remote.git"
+    for what in ("--exercises", "3"):
+        shown = f"python3 -m workshop release {what} --to origin"
+        terminal.run(f"python3 -m workshop release {what} --to {remote}", shown)
+    yield captured("release")
+
+
+def main():
+    """Write all captures; those that are no longer made are deleted."""
+    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(ROOT / "tests"))
+    from repo import copy_repository
+
+    with tempfile.TemporaryDirectory() as parent:
+        CAPTURED.mkdir(exist_ok=True)
+        made = set()
+        for name, text in capture_all(copy_repository(Path(parent) / "clone")):
+            path = CAPTURED / f"{name}.txt"
+            path.write_text(text, encoding="utf-8", newline="\n")
+            made.add(path)
+            print(path.relative_to(ROOT))
+        for path in set(CAPTURED.glob("*.txt")) - made:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Settings of the docs site; `python3 -m workshop docs` builds it."""
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path[:0] = [str(DOCS), str(DOCS.parent)]
+
+import workshop_docs  # noqa: E402
+
+project = "Quart WebSocket Workshop"
+copyright = "the authors of the workshop"
+language = "en"
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "workshop_docs"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {"top_of_page_buttons": []}
+myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
+myst_heading_anchors = 3
+myst_substitutions = {"minutes": workshop_docs.minutes_of_steps()}
+nb_execution_mode = "off"
+copybutton_prompt_text = r"\$ "
+copybutton_prompt_is_regexp = True
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+nitpicky = True
