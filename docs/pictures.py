@@ -1,13 +1,19 @@
 """Make the pictures of the docs from the real steps in a real browser.
 
 Usage: python docs/pictures.py
+
+Each picture holds the text of the page that it shows, so that a test can tell whether the page is
+still the same, also on a machine with other fonts.
 """
 
 import asyncio
+import io
 import runpy
 import sys
 from pathlib import Path
 
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.async_api import async_playwright, expect
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,6 +21,7 @@ PICTURES = ROOT / "docs/pictures"
 testing = runpy.run_path(str(ROOT / "steps/conftest.py"), run_name="conftest")
 
 TWO_TABS = """
+<!doctype html><html lang="en"><title>Two tabs</title>
 <style>
   body { margin: 0; padding: 12px; display: flex; gap: 12px; background: #d0d7de }
   iframe { flex: 1; height: 296px; border: 0; border-radius: 8px; background: white }
@@ -23,37 +30,93 @@ TWO_TABS = """
 """
 
 
-async def two_tabs(browser):
+async def send(tab, text):
+    """Type a message and send it."""
+    await tab.get_by_role("textbox", name="Message").fill(text)
+    await tab.get_by_role("button", name="Send").click()
+
+
+async def one_page(page, server):
+    """A step's page and, if it can send, two messages."""
+    await page.set_viewport_size({"width": 640, "height": 260})
+    await page.goto(server.url)
+    if await page.get_by_role("button").count():
+        await expect(page.get_by_role("status")).to_have_text("Connected")
+        for number, text in enumerate(("hello", "is anybody there?"), 1):
+            await send(page, text)
+            await expect(page.get_by_role("listitem")).to_have_count(number)
+    return await page.locator("body").inner_text()
+
+
+async def two_tabs(page, server):
     """Two tabs of step 5 and what their people and a POST have said."""
-    server = testing["LiveServer"](testing["load"](ROOT / "steps/05_broadcast"))
-    server.start()
-    page = await browser.new_page(viewport={"width": 900, "height": 320}, device_scale_factor=2)
+    await page.set_viewport_size({"width": 900, "height": 320})
+    html = TWO_TABS.replace("URL", server.url)
     # From the server's own address, so that the frames may connect to it.
     await page.route(
         "**/two-tabs", lambda route: route.fulfill(body=html, content_type="text/html")
     )
-    html = TWO_TABS.replace("URL", server.url)
     await page.goto(f"{server.url}two-tabs")
-    one, another = (page.frame_locator("iframe").nth(number) for number in (0, 1))
-    for tab in (one, another):
+    tabs = [page.frame_locator("iframe").nth(number) for number in (0, 1)]
+    for tab in tabs:
         await expect(tab.get_by_role("status")).to_have_text("Connected")
-    for tab, text in ((one, "Hello from this tab!"), (another, "And hello from the other one.")):
-        await tab.get_by_role("textbox", name="Message").fill(text)
-        await tab.get_by_role("button", name="Send").click()
-        await expect(one.get_by_role("listitem").last).to_have_text(text)
+    for tab, text in zip(
+        tabs, ("Hello from this tab!", "And hello from the other one."), strict=True
+    ):
+        await send(tab, text)
+        await expect(tabs[0].get_by_role("listitem").last).to_have_text(text)
     await page.request.post(f"{server.url}api/v2/messages", data="A POST reaches both.")
-    for tab in (one, another):
+    for tab in tabs:
         await expect(tab.get_by_role("listitem")).to_have_count(3)
-    await page.screenshot(path=PICTURES / "two_tabs.png")
-    server.stop()
+    return await tabs[0].locator("body").inner_text()
+
+
+SCENES = {
+    "step_1": ("01_structure", one_page),
+    "step_2": ("02_install", one_page),
+    "step_3": ("03_echo", one_page),
+    "step_4": ("04_javascript", one_page),
+    "two_tabs": ("05_broadcast", two_tabs),
+}
+
+
+async def make(browser):
+    """Make all pictures: yields the name of each, its PNG in bytes, and the text it shows."""
+    for name, (step, scene) in SCENES.items():
+        server = testing["LiveServer"](testing["load"](ROOT / "steps" / step))
+        server.start()
+        context = await browser.new_context(device_scale_factor=2, color_scheme="light")
+        page = await context.new_page()
+        text = await scene(page, server)
+        await page.evaluate("document.activeElement.blur()")
+        yield name, await page.screenshot(caret="hide"), text
+        await context.close()
+        await asyncio.to_thread(server.stop)
+
+
+def share_that_differs(one, other):
+    """The share of pixels, from 0 to 1, that differ clearly between two pictures (PNG bytes)."""
+    from PIL import ImageChops
+
+    pictures = [Image.open(io.BytesIO(png)).convert("L") for png in (one, other)]
+    if pictures[0].size != pictures[1].size:
+        return 1.0
+    histogram = ImageChops.difference(*pictures).histogram()
+    return sum(histogram[64:]) / sum(histogram)
 
 
 async def main():
+    """Write all pictures."""
     async with async_playwright() as playwright:
         browser = await testing["launch_browser"](playwright)
         if browser is None:
             sys.exit(testing["NO_BROWSER"])
-        await two_tabs(browser)
+        async for name, png, text in make(browser):
+            about = PngInfo()
+            about.add_itxt("shows", text)
+            picture = Image.open(io.BytesIO(png)).quantize(64)
+            picture.save(PICTURES / f"{name}.png", pnginfo=about, optimize=True)
+            print(f"docs/pictures/{name}.png")
         await browser.close()
 
 

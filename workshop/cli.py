@@ -380,6 +380,31 @@ def release(exercise, remote, exercises, force):
         click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")
 
 
+@main_group.command()
+@click.option("--build", "folder", type=click.Path(path_type=Path), help="Only build, into FOLDER.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Insist on this port.")
+def docs(folder, port):
+    """Serve the docs site, and build it again at every save, until Ctrl-C.
+
+    With --build it is only built, as a folder of files that need no server; a warning is an error
+    then.
+    """
+    if folder:
+        folder = folder.absolute()
+        if folder.exists() and not folder.is_dir():
+            raise click.UsageError(f"{folder} is a file: name a folder for the site")
+    environment.ensure("default", "develop")
+    source, made = environment.ROOT / "docs", environment.ROOT / "docs/_build"
+    if folder:
+        strict = ["-W", "--keep-going", "-d", made / "doctrees"]
+        environment.hand_over([sys.executable, "-m", "sphinx", *strict, source, folder])
+    port = serving.chosen_port(port, 8000)
+    watched = [f"--watch={environment.ROOT / name}" for name in ("steps", "workshop", "notebooks")]
+    environment.hand_over(
+        [sys.executable, "-m", "sphinx_autobuild", f"--port={port}", *watched, source, made / "html"]
+    )
+
+
 @main_group.command(hidden=True)
 def lock():
     """Lock the newest versions of the packages in Pipfile (for maintainers)."""

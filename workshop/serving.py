@@ -35,12 +35,7 @@ def run(project, port=None):
     """
     from watchfiles import watch
 
-    if port is None:
-        port = free_port(FIRST_PORT)
-        if port != FIRST_PORT:
-            print(f"Port {FIRST_PORT} is taken, so this is port {port}.")
-    elif not is_free(port):
-        raise PortTaken(f"port {port} is taken: try --port {free_port(port)}, or leave it out")
+    port = chosen_port(port, FIRST_PORT)
     environ = {"QUART_TCP_PORT": str(free_port(FIRST_TCP_PORT, besides=port)), **os.environ}
     command = [sys.executable, __file__, str(project), str(port)]
     options = {"env": environ, "cwd": project, "stdin": subprocess.PIPE}
@@ -78,6 +73,20 @@ def _stop(child):
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+
+
+def chosen_port(port, first):
+    """The port if it is free or, without one, the first free one from `first` on.
+
+    Says so if that is not `first`. Raises PortTaken if the given one is not free.
+    """
+    if port is None:
+        port = free_port(first)
+        if port != first:
+            print(f"Port {first} is taken, so this is port {port}.", flush=True)
+    elif not is_free(port):
+        raise PortTaken(f"port {port} is taken: try --port {free_port(port)}, or leave it out")
+    return port
 
 
 def is_free(port):
