@@ -33,7 +33,7 @@ class FromFiles(SphinxDirective):
         """Parse what `markdown()` returns, in the place of the directive."""
         container = nodes.container()
         lines = self.markdown().splitlines()
-        source, line = self.get_source_info()
+        source, _ = self.get_source_info()
         self.state.nested_parse(StringList(lines, source), self.content_offset, container)
         return container.children
 
@@ -50,7 +50,9 @@ class FromFiles(SphinxDirective):
 def fenced(text, language, **options):
     """A code block of MyST."""
     lines = [f":{name}: {value}" for name, value in options.items()]
-    return "\n".join([f"`````{{code-block}} {language}", *lines, "", text.rstrip("\n"), "`````", ""])
+    return "\n".join(
+        [f"`````{{code-block}} {language}", *lines, "", text.rstrip("\n"), "`````", ""]
+    )
 
 
 def in_order(names):
@@ -91,7 +93,7 @@ class Hints(FromFiles):
     def markdown(self):
         hints = self.exercise().about["hints"]
         return "\n".join(
-            f"````{{dropdown}} Hint {number} of {len(hints)}\n{hint}\n````\n"
+            f":::{{dropdown}} Hint {number} of {len(hints)}\n{hint}\n:::\n"
             for number, hint in enumerate(hints, 1)
         )
 
@@ -110,10 +112,10 @@ class Mistakes(FromFiles):
         wrong = right.replace(mistake["find"], mistake["replace"])
         diff = unified(right, wrong, context=1)
         return (
-            f"``````{{dropdown}} {sentence(mistake['name'])}\n"
+            f":::{{dropdown}} {sentence(mistake['name'])}\n"
             f"In `{name}`, lines with `-` are right and those with `+` are not:\n\n"
             f"{fenced(diff, 'diff')}\n"
-            f"Then `check` says, among other things:\n\n{fenced(mistake['says'], 'text')}\n``````\n"
+            f"Then `check` says, among other things:\n\n{fenced(mistake['says'], 'text')}\n:::\n"
         )
 
 
@@ -218,15 +220,14 @@ class Challenges(FromFiles):
         section = nodes.section(ids=[anchor], names=[anchor])
         section += nodes.title("", f"{exercise.title} ({exercise.about['minutes']} minutes)")
         self.state.document.note_explicit_target(section)
-        self.env.app.env.domains["std"].note_hyperlink_target(
-            anchor, self.env.docname, anchor, exercise.title
-        )
         lines = [
             f"`python3 -m workshop start {exercise.id}` starts from the end of step "
             f"{exercise.number}.",
             "",
-            *(f"```{{{what}}} {exercise.id}\n```\n" for what in ("task", "hints", "mistakes")),
-            f"``````{{dropdown}} A solution\n```{{change}} {exercise.id}\n```\n``````",
+            *(f"```{{{what}}} {exercise.id}\n```\n" for what in ("task", "hints")),
+            "Common mistakes:\n",
+            f"```{{mistakes}} {exercise.id}\n```\n",
+            f":::{{dropdown}} A solution\n```{{change}} {exercise.id}\n```\n:::",
         ]
         block = StringList("\n".join(lines).splitlines(), self.get_source_info()[0])
         self.state.nested_parse(block, self.content_offset, section)
@@ -268,8 +269,8 @@ class Commands(SphinxDirective):
         usage = f"{COMMAND} {name} {' '.join(command.collect_usage_pieces(own))}"
         lines = [fenced(usage, "text")]
         lines += [re.sub(r"\s+", " ", part) + "\n" for part in command.help.split("\n\n")]
-        rows = [option.get_help_record(own) for option in command.params]
-        rows = [row for row in rows if row]
+        options = [param for param in command.params if isinstance(param, click.Option)]
+        rows = [option.get_help_record(own) for option in options]
         if rows:
             lines += ["| option | what it does |", "|---|---|"]
             lines += [f"| `{what}` | {does} |" for what, does in rows]
@@ -288,7 +289,7 @@ class Sequence(SphinxDirective):
     required_arguments = 1  # the title
     final_argument_whitespace = True
     has_content = True
-    option_spec = {"who": directives.unchanged_required}
+    option_spec = {"who": directives.unchanged_required}  # noqa: RUF012 (docutils reads it)
 
     def run(self):
         """The drawing, as it is put into the page."""
@@ -319,8 +320,10 @@ def draw(title, who, events, anchor):
     words, shapes = [], []
     for name, x in at.items():
         shapes.append(f'<line class="life" x1="{x:g}" y1="32" x2="{x:g}" y2="{height - 4}"/>')
-        shapes.append(f'<rect class="who" x="{x - lane / 2 + 4:g}" y="4" rx="6" '
-                      f'width="{lane - 8:g}" height="28"/>')
+        shapes.append(
+            f'<rect class="who" x="{x - lane / 2 + 4:g}" y="4" rx="6" '
+            f'width="{lane - 8:g}" height="28"/>'
+        )
         shapes.append(text(name, x, 23, "name"))
     for number, (one, other, what) in enumerate(events):
         y = HEAD + ROW * number + 26
@@ -373,8 +376,20 @@ def minutes_of_steps():
     return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
 
 
+def for_everyone(app, pagename, templatename, context, doctree):
+    """Mend what a screen reader or a keyboard would stumble over in the theme's HTML."""
+    if "furo_navigation_tree" in context:
+        context["furo_navigation_tree"] = context["furo_navigation_tree"].replace(
+            'role="heading"', 'role="heading" aria-level="2"'
+        )
+    if "body" in context:
+        # A block that is wider than the page can then be scrolled by keyboard.
+        context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
+
+
 def setup(app):
     """Tell Sphinx of the directives."""
+    app.connect("html-page-context", for_everyone, priority=900)
     for name, directive in {
         **{"about": About, "task": Task, "hints": Hints, "mistakes": Mistakes, "change": Change},
         **{"files": Files, "folders": Folders, "captured": Captured, "timetable": Timetable},

@@ -401,7 +401,15 @@ def docs(folder, port):
     port = serving.chosen_port(port, 8000)
     watched = [f"--watch={environment.ROOT / name}" for name in ("steps", "workshop", "notebooks")]
     environment.hand_over(
-        [sys.executable, "-m", "sphinx_autobuild", f"--port={port}", *watched, source, made / "html"]
+        [
+            sys.executable,
+            "-m",
+            "sphinx_autobuild",
+            f"--port={port}",
+            *watched,
+            source,
+            made / "html",
+        ]
     )
 
 

@@ -1,0 +1,335 @@
+"""The docs site shows what the code does, reaches nobody else, and can be used by everyone."""
+
+import asyncio
+import functools
+import html.parser
+import http.server
+import importlib.util
+import io
+import re
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import async_playwright, expect
+from repo import HTTP, ROOT, STEPS, copy_repository, free_port
+
+from workshop.steps import all_exercises
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+# A page may show these short commands as they are typed, because these tests run them.
+RUN_BY = {
+    "python3 -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
+    "py -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
+    "python3 -m workshop test": "tests/test_command.py::test_without_a_browser_its_tests_are",
+    "python3 -m workshop start 1": "tests/test_learner.py::test_start_1_starts_from_an_empty",
+    "python3 -m workshop start 2": "tests/test_learner.py::test_a_finished_exercise_is_noted",
+    "python3 -m workshop start 3": "tests/test_learner.py::test_start_shows_the_task",
+    "python3 -m workshop start 4": "tests/test_learner.py::test_an_earlier_attempt_is_kept",
+    "python3 -m workshop start 5": "tests/test_learner.py::test_start_shows_the_task",
+    "python3 -m workshop check": "tests/test_learner.py::test_check_tells_every_promise",
+    "python3 -m workshop docs --build site": "tests/test_docs.py::test_the_command_builds_the_site",
+    "source .venv/bin/activate": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
+    ".venv\\Scripts\\Activate.ps1": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
+    "pipenv sync --dev": "tests/test_lock.py::test_pipenv_finds_the_lock_up_to_date",
+    "pipenv shell": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
+    "pipenv install quart": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
+    "pipenv install --dev pytest pytest-asyncio": "tests/test_pipenv.py::test_pipenv_installs_step",
+    "pipenv run pytest": "tests/test_branches.py::test_on_a_branch_pytest_fails_for_the_exercise",
+    "QUART_APP=websocket:app quart run": "tests/test_serving.py::test_the_originals_command_serves",
+    '$env:QUART_APP = "websocket:app"; quart run': (
+        "tests/test_serving.py::test_the_originals_command_serves"
+    ),
+    "quart --app websocket run": "steps/02_install/tests/test_install.py::test_the_quart_command",
+    "curl --data hello http://127.0.0.1:5000/api/v2/messages": (
+        "steps/05_broadcast/tests/test_broadcast.py::test_a_post_reaches_everyone"
+    ),
+    "curl.exe --data hello http://127.0.0.1:5000/api/v2/messages": (
+        "steps/05_broadcast/tests/test_broadcast.py::test_a_post_reaches_everyone"
+    ),
+}
+SHARE_OF_PIXELS = 0.05  # that may differ; fonts are not the same on every machine
+
+
+def load(name):
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def build(folder):
+    return subprocess.run(
+        [sys.executable, "-m", "workshop", "docs", "--build", str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=150,
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built with warnings as errors."""
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    result = build(folder)
+    assert result.returncode == 0, result.stdout
+    return folder
+
+
+class Page(html.parser.HTMLParser):
+    """What a page of the site links to, what can be linked to in it, and its pictures."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.anchors, self.pictures = [], {""}, []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors.add(attributes.get("id", ""))
+        self.links += [attributes[key] for key in ("href", "src") if attributes.get(key)]
+        if tag == "img":
+            self.pictures.append(attributes)
+
+
+def test_every_link_and_anchor_within_the_site_resolves(site):
+    pages = {path: Page(path) for path in site.glob("*.html")}
+    assert len(pages) >= len(PAGES)
+    linked = set()
+    for path, page in pages.items():
+        for link in page.links:
+            address, anchor = urldefrag(link)
+            if urlsplit(link).scheme:
+                continue
+            target = (path.parent / unquote(urlsplit(address).path)) if address else path
+            assert target.is_file(), f"{path.name} links to {link}"
+            if target.resolve() in pages and target != path:
+                linked.add(target.resolve())
+            if anchor and target.suffix == ".html":
+                assert unquote(anchor) in pages[target.resolve()].anchors, (path.name, link)
+    assert {site / f"{page.stem}.html" for page in PAGES} <= linked
+
+
+def test_every_picture_has_a_text_in_its_place(site):
+    for path in site.glob("*.html"):
+        for picture in Page(path).pictures:
+            assert len(picture.get("alt", "")) > 20, (path.name, picture["src"])
+        for drawing in re.findall("<svg class=.drawing.*?</svg>", path.read_text(encoding="utf-8")):
+            assert "<title" in drawing and len(re.search("<desc.*?>(.*?)<", drawing)[1]) > 20
+
+
+def test_every_command_option_and_exercise_is_documented(site):
+    from workshop.cli import main_group
+
+    commands = (site / "command.html").read_text(encoding="utf-8")
+    for name, command in main_group.commands.items():
+        if not command.hidden:
+            assert f'id="command-{name}"' in commands
+            for param in command.params:
+                assert all(option in commands for option in param.opts if option[:2] == "--")
+    exercises = (site / "exercises.html").read_text(encoding="utf-8")
+    for exercise in all_exercises():
+        where = exercises if exercise.is_challenge else exercises.partition("The challenges")[0]
+        assert exercise.about["title"] in where
+        if not exercise.is_challenge:
+            assert (site / f"{exercise.id}.html").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_code_and_no_output_on_a_page_was_typed(page):
+    fences = re.findall(r"^(`{3,})(.*?)\n(.*?)^\1", page.read_text(encoding="utf-8"), re.M | re.S)
+    for _, what, content in fences:
+        if what.startswith("{"):
+            assert what.partition("}")[0][1:] not in ("code-block", "code", "sourcecode"), what
+            continue
+        assert what == "console", f"a typed block: {content}"
+        for line in content.splitlines():
+            if line.startswith("On Windows"):
+                continue
+            assert line.startswith("$ "), f"typed output: {line}"
+            assert line[2:] in RUN_BY, f"no test is known to run {line[2:]!r}"
+    assert "literalinclude" not in page.read_text(encoding="utf-8") or not re.search(
+        r"^:(lines|emphasize-lines|lineno-match)", page.read_text(encoding="utf-8"), re.M
+    )
+
+
+def test_the_tests_that_run_what_a_page_shows_are_there():
+    for test in RUN_BY.values():
+        file, _, name = test.partition("::")
+        assert f"def {name}" in (ROOT / file).read_text(encoding="utf-8"), test
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [line for line in RUN_BY if f"$ {line}" not in shown] == []
+
+
+def test_what_a_command_is_said_to_print_is_what_it_prints(tmp_path):
+    capture = load("capture")
+    made = dict(capture.capture_all(copy_repository(tmp_path / "clone")))
+    kept = {path.stem: path.read_text(encoding="utf-8") for path in capture.CAPTURED.iterdir()}
+    if any("no browser: " in text for text in made.values()):
+        pytest.skip("no browser: install Chromium, Chrome or Edge")
+    assert set(made) == set(kept), "python docs/capture.py makes them again"
+    for name, text in made.items():
+        assert text == kept[name], f"{name}: python docs/capture.py captures it again"
+
+
+# In a browser
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def address(site):
+    """Where the site is served."""
+    handler = functools.partial(Quiet, directory=site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def in_browser():
+    """Run a coroutine function with a browser."""
+    testing = load("pictures").testing
+
+    async def run(function, *arguments):
+        async with async_playwright() as playwright:
+            browser = await testing["launch_browser"](playwright)
+            if browser is None:
+                testing["missing"](testing["NO_BROWSER"])
+            await function(browser, *arguments)
+            await browser.close()
+
+    return lambda function, *arguments: asyncio.run(run(function, *arguments))
+
+
+async def findings(page):
+    """What axe-core finds serious or critical in a page, in light and dark."""
+    found = []
+    await page.evaluate(Axe().axe_script)
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        results = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found += [
+            f"{scheme}: {violation['help']}: {violation['nodes'][0]['html'][:200]}"
+            for violation in results["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+    return found
+
+
+def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_browser):
+    async def look(browser):
+        context = await browser.new_context(viewport={"width": 1280, "height": 900})
+        page = await context.new_page()
+        problems, requests = [], []
+        page.on("console", lambda m: m.type in ("error", "warning") and problems.append(m.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        for path in sorted(site.rglob("*.html")):
+            name = path.relative_to(site).as_posix()
+            await page.goto(f"{address}/{name}")
+            # What is folded is shown, so that it is looked at, too.
+            await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            for width in (1280, 360):
+                await page.set_viewport_size({"width": width, "height": 900})
+                overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert overflow <= 0, f"{name} scrolls sideways at {width} pixels"
+            await page.set_viewport_size({"width": 1280, "height": 900})
+            found = await findings(page)
+            assert found == [], (name, found)
+            assert problems == [], (name, problems)
+        foreign = [url for url in requests if not url.startswith((address, "data:"))]
+        assert foreign == []
+
+    in_browser(look)
+
+
+def test_search_finds_a_word(address, in_browser):
+    async def look(browser):
+        page = await browser.new_page()
+        await page.goto(f"{address}/index.html")
+        await page.get_by_role("textbox", name="Search").fill("back-pressure")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("link", name="Glossary").last).to_be_visible()
+        await expect(page.locator("#search-results li").first).to_contain_text("Glossary")
+
+    in_browser(look)
+
+
+def test_every_steps_page_is_accessible(in_browser):
+    testing = load("pictures").testing
+
+    async def look(browser):
+        for step in STEPS:
+            server = testing["LiveServer"](testing["load"](step))
+            server.start()
+            page = await browser.new_page()
+            await page.goto(server.url)
+            if await page.get_by_role("button").count():
+                await expect(page.get_by_role("status")).to_have_text("Connected")
+            found = await findings(page)
+            assert found == [], (step.name, found)
+            await page.close()
+            await asyncio.to_thread(server.stop)
+
+    in_browser(look)
+
+
+def test_the_pictures_show_the_present_steps(in_browser):
+    pictures = load("pictures")
+    from PIL import Image
+
+    async def look(browser):
+        made = [one async for one in pictures.make(browser)]
+        kept = {path.stem: path.read_bytes() for path in pictures.PICTURES.glob("*.png")}
+        assert {name for name, *_ in made} == set(kept)
+        for name, png, text in made:
+            picture = Image.open(io.BytesIO(kept[name]))
+            assert picture.text["shows"] == text, f"{name}: python docs/pictures.py makes it again"
+            share = pictures.share_that_differs(png, kept[name])
+            assert share <= SHARE_OF_PIXELS, f"{name}: {share:.1%} of the pixels differ"
+
+    in_browser(look)
+
+
+# The command
+
+
+def test_the_command_builds_the_site_and_a_file_in_the_way_is_one_sentence(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    result = build(file)
+    assert result.returncode == 2
+    assert "is a file" in result.stdout
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_the_command_serves_the_site_and_ctrl_c_ends_it(workshop):
+    port = free_port()
+    process = workshop("docs", "--port", port)
+    process.wait_for("Serving on", 60)
+    deadline = time.monotonic() + 20
+    while True:  # It says so before it listens.
+        try:
+            with HTTP.open(f"http://127.0.0.1:{port}/05_broadcast.html", timeout=10) as response:
+                assert "5 Broadcasting" in response.read().decode()
+                break
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    process.interrupt()
+    code, output = process.end(10)
+    assert code == 0, output
+    assert "Traceback" not in output
