@@ -25,8 +25,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from jinja2 import TemplateSyntaxError
 from quart import Quart, Response, got_request_exception, got_websocket_exception
-from quart.testing import QuartClient, WebsocketResponseError
+from quart.testing import QuartClient, TestApp, WebsocketResponseError
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 PATIENCE = 9  # seconds, for a browser, which is slower than a socket; --patience sets another
@@ -35,6 +36,9 @@ A_PAGE_FAILED = pytest.StashKey[bool]()
 QUART_RUN = pytest.StashKey["QuartRun"]()
 START_DEADLINE = 20  # seconds, for a server to start
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
+NEVER_YIELDS = ": does what it runs before serving wait for something that never comes?"
+NEVER_ENDS = ": does what it runs after serving wait for something that never comes?"
+NEVER_LOADS = "the page does not finish loading: is there a loop without an end in its script?"
 NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"
 
 
@@ -144,18 +148,25 @@ def load(project):
     path = project / "websocket.py"
     if not path.is_file():
         return NoApp("there is no websocket.py yet")
-    run = Quart.run
+    run, modules = Quart.run, set(sys.modules)
     Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
     never_awaited = remember_never_awaited()
+    sys.path.insert(0, str(project))  # for modules beside websocket.py
     try:
         app = runpy.run_path(str(path), run_name="websocket").get("app")
     except (Exception, SystemExit) as error:
-        return NoApp(describe(error))
+        reason = describe(error)
+        return NoApp(reason if reason.startswith("websocket.py") else f"websocket.py: {reason}")
     finally:
         Quart.run = run
-    if app is None:
-        return NoApp("websocket.py makes no `app`")
+        sys.path.remove(str(project))
+        for name in set(sys.modules) - modules:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(project)):
+                del sys.modules[name]  # so that it is loaded afresh, too
+    if not isinstance(app, Quart):
+        return NoApp("websocket.py makes no `app` that is a Quart app")
     app.test_client_class = InProcessClient
+    app.test_app_class = InProcessApp
     app.errors, app.never_awaited = [], never_awaited
     app.is_stuck = False
     for signal in (got_request_exception, got_websocket_exception):
@@ -168,17 +179,26 @@ async def remember_error(app, exception):
 
 
 def describe(error):
-    """Say what an exception is and where in websocket.py it was raised."""
+    """Say what an exception is and where in the project it was raised."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    what = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
-        return f"websocket.py, line {error.lineno}: {type(error).__name__}: {error.msg}"
+        line = f", line {error.lineno}" if error.lineno else ""
+        return f"websocket.py{line}: {type(error).__name__}: {error.msg}"
+    if isinstance(error, TemplateSyntaxError):
+        return f"templates/{error.name}, line {error.lineno}: {type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, UnicodeDecodeError) and any("jinja2" in one.filename for one in frames):
+        return f"a template is not UTF-8: {what}"
+    if "(coroutine)" in what:
+        what += ": is there an `await` before what is returned?"
     lines = [
         f"websocket.py, line {frame.lineno}: "
-        for frame in traceback.extract_tb(error.__traceback__)
+        for frame in frames
         if Path(frame.filename).name == "websocket.py" and "site-packages" not in frame.filename
     ]
-    return f"{''.join(lines[-1:])}{type(error).__name__}: {error}"
+    return f"{''.join(lines[-1:])}{what}"
 
 
 def remember_never_awaited():
@@ -344,6 +364,23 @@ class InProcessConnection:
         return self.handler.done()
 
 
+class InProcessApp(TestApp):
+    def __init__(self, app):
+        super().__init__(app, startup_timeout=2 * DEADLINE, shutdown_timeout=2 * DEADLINE)
+
+    async def startup(self):
+        try:
+            await super().startup()
+        except TimeoutError:
+            raise AssertionError(f"the app does not start{NEVER_YIELDS}") from None
+
+    async def shutdown(self):
+        try:
+            await super().shutdown()
+        except TimeoutError:
+            raise AssertionError(f"the app does not stop{NEVER_ENDS}") from None
+
+
 class InProcessClient(QuartClient):
     websocket_connection_class = InProcessConnection
 
@@ -378,12 +415,14 @@ class LiveServer:
             timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, args=[[listener]], daemon=True)
+        self.thread = threading.Thread(
+            target=self.server.run, args=[[listener]], daemon=True, name="live server"
+        )
         self.thread.start()
-        deadline = time.monotonic() + START_DEADLINE
+        deadline = time.monotonic() + 4 + 2 * DEADLINE
         while not self.server.started and self.thread.is_alive() and time.monotonic() < deadline:
             self.thread.join(0.01)
-        assert self.server.started, f"the app does not start{because(self.app)}"
+        assert self.server.started, f"the app does not start{because(self.app) or NEVER_YIELDS}"
 
     def stop(self, wait=True):
         if self.thread:
@@ -667,25 +706,41 @@ def patience(request):
 async def context(browser, patience):
     context = await browser.new_context()
     context.set_default_timeout(patience)
-    context.set_default_navigation_timeout(START_DEADLINE * 1000)
     context.problems = []
     context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
-    context.on("weberror", lambda problem: context.problems.append(str(problem.error)))
+    context.on("weberror", lambda problem: context.problems.append(describe_web(problem.error)))
     yield context
     await context.close()
 
 
+def describe_web(error):
+    """Say what an exception in a page is, and where in its script."""
+    if not error.stack:  # a syntax error; which line it is in, the browser alone knows
+        return f"a script cannot be read: {error.message}"
+    where = re.search(r"/(static/[^?:]+):(\d+):\d+", error.stack)
+    return f"{where[1]}, line {where[2]}: {error.message}" if where else error.message
+
+
+async def load_page(page, address, patience):
+    from playwright.async_api import TimeoutError
+
+    try:
+        await page.goto(address, timeout=2000 + patience)
+    except TimeoutError:
+        raise AssertionError(NEVER_LOADS) from None
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(context, server):
+async def page(context, server, patience):
     """The project's page, open in a browser; `states` in it is what its state has said."""
     page = await context.new_page()
     await page.add_init_script(WATCH_STATE)
-    await page.goto(server.url)
+    await load_page(page, server.url, patience)
     return page
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page_at(context, server):
+async def page_at(context, server, patience):
     """Open the project's page as if it lived at another address: `connectedTo` is in it."""
 
     async def open_at(address):
@@ -697,7 +752,7 @@ async def page_at(context, server):
             await route.fulfill(response=await route.fetch(url=server.url + path))
 
         await page.route("**/*", from_server)
-        await page.goto(address)
+        await load_page(page, address, patience)
         return page
 
     return open_at

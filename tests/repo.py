@@ -17,7 +17,8 @@ def tracked_files():
     """The files of the repository, also those not yet added to git, as relative paths."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
-    return [Path(name) for name in names.split("\0") if name and (ROOT / name).is_file()]
+    paths = [Path(name) for name in names.split("\0") if name and (ROOT / name).is_file()]
+    return [path for path in paths if path.parts[0] != "websocket"]  # the learner's own
 
 
 def copy_repository(folder):

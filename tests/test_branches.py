@@ -190,10 +190,14 @@ def test_release_pushes_one_solution_or_all_exercises_and_never_another(reposito
     assert "moved" not in workshop(repository, "branches")[1]
     with (repository / "steps/01_structure/websocket.py").open("a", encoding="utf-8") as file:
         file.write("# changed\n")
+    code, output = workshop(repository, "release", "3", "--to", str(remote))
+    assert code == 1
+    assert "is not what the steps make now" in output
     assert "moved" in workshop(repository, "branches")[1]
     code, output = workshop(repository, "release", "3", "--to", str(remote))
     assert code == 1
     assert "non-fast-forward" in output
+    assert "--force replaces what is there" in output
     assert workshop(repository, "release", "3", "--to", str(remote), "--force")[0] == 0
 
 
@@ -203,6 +207,32 @@ def test_a_remote_that_refuses_gives_gits_own_reason(repository, tmp_path):
     assert code == 1
     assert "nowhere" in output
     assert len(output.splitlines()) == 1
+
+
+def test_the_reason_of_a_hook_is_given(repository, tmp_path):
+    remote = tmp_path / "remote.git"
+    git(tmp_path, "init", "-q", "--bare", remote)
+    hook = remote / "hooks/pre-receive"
+    hook.write_text(
+        "#!/bin/sh\necho the class is over >&2\nexit 1\n", encoding="utf-8", newline="\n"
+    )
+    hook.chmod(0o755)
+    workshop(repository, "branches")
+    code, output = workshop(repository, "release", "3", "--to", str(remote))
+    assert code == 1
+    assert "the class is over" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_git_does_not_put_a_branch_in_the_place_of_a_learners_folder(repository):
+    workshop(repository, "branches")
+    mine = repository / "websocket/websocket.py"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    command = ["git", "checkout", "-q", "exercise/03_echo"]
+    result = subprocess.run(command, cwd=repository, capture_output=True, timeout=60)
+    assert result.returncode != 0
+    assert mine.read_text(encoding="utf-8") == "mine"
 
 
 def test_a_branch_that_is_in_the_way_is_named(repository):

@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from repo import STEPS
@@ -172,7 +174,13 @@ def test_an_unknown_exercise_is_named_with_those_there_are(learner):
     assert "05_whos_online" in output
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"started": 9}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *[b"", b"{", b"[]", b'{"started": 9}', b"\xff"],
+        b'{"started": null, "done": [], "hints": {"03_echo": 1e999}}',
+    ],
+)
 def test_damaged_progress_is_noticed_and_nothing_else_breaks(learner, content):
     learner("start", "3")
     learner.write("progress.json", content)
@@ -209,6 +217,17 @@ def test_code_that_cannot_be_loaded_is_told_with_its_line(learner, code, told):
     exit_code, output = learner("check")
     assert exit_code == 1
     assert told in output
+
+
+def test_a_module_beside_the_app_can_be_imported(learner):
+    learner("start", "2")
+    learner.write("helper.py", "page = 'index.html'\n")
+    code = (learner.folder / "websocket.py").read_text(encoding="utf-8")
+    code = code.replace('"index.html"', "helper.page").replace(
+        "from quart", "import helper\nfrom quart"
+    )
+    learner.write("websocket.py", code)
+    assert "✓ the page loads its style sheet and its script" in learner("check")[1]
 
 
 def test_what_the_code_prints_is_shown(learner):
@@ -279,6 +298,40 @@ def test_check_watch_checks_again_at_a_save(learner, watching):
     process.wait_for("✓ the pipfile names what the app imports")
     process.interrupt()
     assert process.end(5)[0] == 130
+
+
+def test_check_watch_follows_to_the_exercise_that_is_started_next(learner, watching):
+    process = watching()
+    process.wait_for("Watching")
+    learner("start", "3")
+    process.wait_for("✗ a message comes back with echo before it")
+    process.wait_for("Watching")
+    learner.write("websocket.py", (STEPS[2] / "websocket.py").read_bytes())
+    process.wait_for("✓ a message comes back with echo before it")
+    process.interrupt()
+    assert process.end(5)[0] == 130
+
+
+def test_when_a_check_is_killed_nothing_of_it_goes_on(learner, start):
+    learner("start", "3")
+    pids = learner.clone / "pids"
+    code = f"import os\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\nwhile True: pass\n"
+    learner.write("websocket.py", code)
+    process = start(sys.executable, "-c", COMMAND, "check", cwd=learner.clone)
+    deadline = time.monotonic() + 30
+    while not pids.exists() or not pids.read_text().strip():
+        assert time.monotonic() < deadline, process.output
+    process.process.kill()
+    for pid in map(int, pids.read_text().split()):
+        while is_running(pid):
+            assert time.monotonic() < deadline, f"process {pid} goes on"
+
+
+def is_running(pid):
+    with suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z"
+    return False
 
 
 def test_a_save_during_a_check_ends_it_and_starts_anew(learner, watching):

@@ -3,6 +3,7 @@
   run [TARGET]   serve a step, or a folder of your own, and reload it when it changes
   start [N]      start an exercise in a folder of your own, websocket/
   check          check what you wrote there, and say what to look at
+  docs           serve the docs site
   test [ARGS…]   run the tests of everything
 
 The first time, this makes an environment in .venv from Pipfile.lock; nothing else on this
@@ -25,6 +26,7 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def main():
+    """Go on in the environment, which is made first if need be."""
     from workshop import environment
 
     if set(sys.argv[1:]) <= {"-h", "--help"} and not environment.is_ready():

@@ -20,6 +20,8 @@ addopts = ["--import-mode=importlib", "--project=websocket", "-rfEs", "-p", "no:
 asyncio_default_fixture_loop_scope = "function"
 timeout = 60
 """
+# What a server's hook or ssh says comes before git's own words, and is the reason.
+REASONS = ("remote: ", "ssh: ", "Permission denied", "fatal: ")
 README = """\
 # {title}
 
@@ -116,9 +118,15 @@ def push(remote, branches, force=False):
     _require_repository()
     if remote.startswith("-"):
         raise BranchProblem(f"{remote!r} is no remote: name one, such as origin, or an address")
-    missing = [branch for branch in branches if branch not in _present()]
-    if missing:
-        raise BranchProblem(f"there is no branch {missing[0]} yet: `python3 -m workshop branches`")
+    present, made = _present(), _commit_all()
+    for branch in branches:
+        if branch not in present:
+            raise BranchProblem(f"there is no branch {branch} yet: `python3 -m workshop branches`")
+        if present[branch]["commit"] != made[branch] and not force:
+            raise BranchProblem(
+                f"{branch} is not what the steps make now: `python3 -m workshop branches` makes it "
+                "anew, and --force pushes it as it is"
+            )
     refs = [f"refs/heads/{branch}:refs/heads/{branch}" for branch in branches]
     answer = _git("push", "--porcelain", *(["--force"] if force else []), remote, *refs)
     there = {line.split("\t")[1] for line in answer.splitlines() if line.startswith("=\t")}
@@ -135,7 +143,9 @@ def _require_repository():
         top = _git("rev-parse", "--show-cdup").strip()
     except FileNotFoundError:
         raise BranchProblem("git is not installed, and branches need it") from None
-    except BranchProblem:
+    except BranchProblem as problem:
+        if "not a git repository" not in str(problem):
+            raise
         raise BranchProblem("this is not a git repository: clone the workshop with git") from None
     if top:
         raise BranchProblem("this folder is inside another git repository: clone the workshop")
@@ -235,10 +245,10 @@ def _git(*arguments, stdin=None):
     result = subprocess.run(["git", *arguments], cwd=ROOT, input=stdin, capture_output=True)
     if result.returncode:
         lines = (result.stdout + result.stderr).decode(errors="replace").strip().splitlines()
+        reasons = [line for line in lines if line.startswith(REASONS)]
         rejected = [line.rpartition("\t")[2] for line in lines if line.startswith("!")]
-        reasons = [
-            line.partition(": ")[2] for line in lines if line.startswith(("fatal: ", "error: "))
-        ]
-        reason = (rejected or reasons or lines or ["no reason given"])[0]
-        raise BranchProblem(f"git {arguments[0]} failed: {reason}")
+        if any("non-fast-forward" in line or "fetch first" in line for line in rejected):
+            rejected[0] += "; --force replaces what is there"
+        reason = " ".join([*reasons[:1], *rejected[:1]] or lines[:1] or ["no reason given"])
+        raise BranchProblem(f"git {arguments[0]} failed: {reason.removeprefix('fatal: ')}")
     return result.stdout.decode()

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,8 @@ from workshop.environment import ROOT, end
 DEADLINE = 0.7  # seconds that a test waits for a message, on a machine with little else to do
 PATIENCE = 1.4  # seconds that a test waits for the browser
 BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
-SILENCE = 30  # seconds without a word, after which nothing more is to be expected
+HASTE = 1.5  # seconds, after which the rest is left for later once a promise is broken
+SILENCE = 15  # seconds without a word, after which nothing more is to be expected
 
 
 @dataclass
@@ -38,8 +40,7 @@ class Promise:
 class Checker:
     """Checks a project; keeps a process warm for the next check, so that it starts at once.
 
-    Unless it is `thorough`, what needs a browser, and so takes seconds, is left for later once a
-    promise is broken.
+    Unless it is `thorough`, once a promise is broken, what would take seconds is left for later.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Checker:
     ):
         options = [f"--project={project}", f"--deadline={deadline}", f"--patience={patience}"]
         options += [*(["--live"] if live else []), *(["--thorough"] if thorough else [])]
+        self.why = f"`python3 -m workshop test {tests[0]} --project {project}` shows why"
         self.command = [sys.executable, "-m", "workshop.checking", *options, *map(str, tests)]
         self.running = None
         self.next = self._warm_up()
@@ -74,12 +76,24 @@ class Checker:
             child.stdin.flush()
         if warm_up_again:
             self.next = self._warm_up()
-        watchdog = threading.Timer(SILENCE, end, [child])
-        watchdog.start()
         promises, current, why = [], "", ""
+        silent = threading.Event()
+
+        def give_up():
+            silent.set()
+            end(child)
+
+        watchdog = threading.Timer(SILENCE, give_up)
+        watchdog.start()
         try:
             for line in child.stdout:
-                event = json.loads(line)
+                watchdog.cancel()
+                watchdog = threading.Timer(SILENCE, give_up)
+                watchdog.start()
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    break  # it was ended while it wrote
                 if "promises" in event:
                     promises = event["promises"]
                 elif "running" in event:
@@ -97,15 +111,17 @@ class Checker:
                     yield Promise(**event)
             if self.running is None:
                 raise Interrupted
+            if silent.is_set():
+                why = f"it came to no end within {SILENCE} s: {self.why}"
             if current:
                 promises.remove(current)
                 yield Promise(current, "broken", why)
             else:
-                why = "they did not: `python3 -m workshop test steps` shows why"
-                yield Promise("the tests run to their end", "broken", why)
+                yield Promise("the tests run to their end", "broken", f"they did not: {self.why}")
             for words in promises:
                 yield Promise(words, "later")
         finally:
+            self.running = None
             watchdog.cancel()
             end(child)
             with contextlib.suppress(OSError):
@@ -133,6 +149,7 @@ class Teller:
     def __init__(self, output):
         self.output = output
         self.is_one_broken = False
+        self.started = time.monotonic()
 
     def tell(self, **event):
         """Write one event."""
@@ -149,7 +166,8 @@ class Teller:
     def pytest_runtest_protocol(self, item):
         """Say which promise is being tested, or leave it for later."""
         is_hasty = not item.config.getoption("thorough")
-        if is_hasty and self.is_one_broken and "context" in item.fixturenames:
+        is_slow = "context" in item.fixturenames or time.monotonic() > self.started + HASTE
+        if is_hasty and self.is_one_broken and is_slow:
             self.tell(words=promise(item.nodeid), outcome="later")
             return True
         self.tell(running=promise(item.nodeid))
@@ -164,7 +182,8 @@ class Teller:
                 words=promise(report.nodeid),
                 outcome=outcome,
                 reason=reason(report) if outcome != "kept" else "",
-                printed=sections.get("Captured stdout call", ""),
+                printed=sections.get("Captured stdout setup", "")
+                + sections.get("Captured stdout call", ""),
                 console=sections.get("The browser's console", ""),
                 test=f"{report.location[0]}, line {report.location[1] + 1}",
             )
@@ -185,15 +204,28 @@ def watch_for_loops(teller):
     busy = 0
     while True:
         time.sleep(seconds)
-        frames = list(map(frame_of_project, sys._current_frames().values()))
-        frame = next(filter(None, frames), None)
+        frames = sys._current_frames()
+        # Only the threads with an event loop; one of the project's own may take its time.
+        loops = [t for t in threading.enumerate() if t.name in ("MainThread", "live server")]
+        at = [frame_of_project(frames.get(thread.ident)) for thread in loops]
+        frame = next(filter(None, at), None)
         busy = busy + seconds if frame else 0
         if busy > BUSY:
             teller.tell(
                 stuck=f"websocket.py, line {frame.f_lineno}: after {BUSY} s the code is still busy "
-                "here: is there a loop without an end, or one that awaits nothing that takes time?"
+                "here: is there a loop without an end, or a call that blocks, such as time.sleep? "
+                "Meanwhile, nobody else is served."
             )
             return
+
+
+def end_with(parent):
+    """End this process, and all that it started, when the other end of a pipe is closed."""
+    while os.read(parent, 1024):
+        pass
+    if os.name == "nt":
+        os._exit(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def frame_of_project(frame):
@@ -228,6 +260,8 @@ def reason(report):
             break
         kept.append(line)
     sentence = "\n".join(kept or lines[:1]).strip()
+    if sentence.startswith("playwright") and "TimeoutError" in sentence:
+        return "the page does not react: is there a loop without an end in its script?"
     if "reading from stdin" in sentence:
         return "the code waits for input(), but a server has nobody who types"
     return re.sub(r"^([\w.]+\.)?(AssertionError|Failed|Refused|Closed): ", "", sentence)
@@ -241,6 +275,8 @@ def main(arguments):
 
     if not sys.stdin.readline():
         return
+    # pytest will take stdin and stdout for itself.
+    threading.Thread(target=end_with, args=[os.dup(0)], daemon=True).start()
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     options = [
         *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -174,16 +175,30 @@ def check(exercise, watch, live, thorough):
     only if all promises are kept.
     """
     from workshop import learner
-    from workshop.checking import Checker
+    from workshop.checking import Checker, Interrupted
 
-    learner.require_folder()
-    chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+    def choose():
+        learner.require_folder()
+        return steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+
+    chosen = choose()
     environment.ensure("default", "develop")
     checker = Checker(FOLDER, chosen.tests, live, thorough)
     try:
         if not watch:
             sys.exit(0 if tell(chosen, checker.check()) else 1)
-        check_at_every_save(chosen, checker)
+        saves = learner.Saves(lambda: checker.interrupt())
+        while True:
+            with suppress(Interrupted):
+                tell(chosen, checker.check(warm_up_again=True))
+                click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
+            names = saves.wait()
+            click.clear()
+            click.echo(f"{', '.join(names)} changed.\n")
+            if choose() != chosen:  # another one was started meanwhile
+                chosen = choose()
+                checker.close()
+                checker = Checker(FOLDER, chosen.tests, live, thorough)
     except KeyboardInterrupt:
         click.echo("\nStopped.")
         sys.exit(130)
@@ -191,26 +206,9 @@ def check(exercise, watch, live, thorough):
         checker.close()
 
 
-def check_at_every_save(exercise, checker):
-    """Check until Ctrl-C, again at every save; one during a check ends it, and it starts anew."""
-    from workshop.checking import Interrupted
-    from workshop.learner import Saves
-
-    saves = Saves(checker.interrupt)
-    while True:
-        try:
-            tell(exercise, checker.check(warm_up_again=True))
-            click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
-        except Interrupted:
-            pass
-        names = saves.wait()
-        click.clear()
-        click.echo(f"{', '.join(names)} changed.\n")
-
-
 def tell(exercise, promises):
     """Print promises as they come, then the first broken one; returns whether all are kept."""
-    first, kept, later, skipped = None, 0, 0, []
+    first, kept, later, skipped, printed = None, 0, 0, [], ""
     for promise in promises:
         sign, colour = {
             "kept": ("✓", "green"),
@@ -220,8 +218,10 @@ def tell(exercise, promises):
         }[promise.outcome]
         later += promise.outcome == "later"
         click.secho(f"{sign} {promise.words}", fg=colour)
-        for line in promise.printed.splitlines():
-            click.echo(f"    printed: {line}")
+        if promise.printed != printed:  # what each test loads again need not be seen again
+            for line in promise.printed.splitlines():
+                click.echo(f"    printed: {line}")
+        printed = promise.printed
         kept += promise.outcome == "kept"
         if promise.outcome == "skipped":
             skipped.append(promise.reason)

@@ -15,6 +15,7 @@ from workshop.steps import UnknownTarget, all_exercises, find_exercise
 FOLDER = ROOT / "websocket"
 ATTEMPTS = ROOT / "attempts"
 PROGRESS = FOLDER / "progress.json"
+BAD_CONTENT = (ValueError, TypeError, AttributeError)  # JSON, but not what we wrote
 
 
 class LearnerProblem(Exception):
@@ -33,13 +34,13 @@ class Progress:
             content = json.loads(PROGRESS.read_text(encoding="utf-8"))
             self.started = find_exercise(content["started"]).id if content["started"] else None
             self.done = [find_exercise(name).id for name in content["done"]]
-            self.hints = {name: int(count) for name, count in content["hints"].items()}
+            self.hints = {name: max(0, int(count)) for name, count in content["hints"].items()}
         except (FileNotFoundError, NotADirectoryError):
             if FOLDER.is_dir() and any(FOLDER.iterdir()):
                 self.noticed = (
                     "websocket/progress.json is not there, so what was done is not known."
                 )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, UnknownTarget):
+        except (OSError, ArithmeticError, LookupError, *BAD_CONTENT, UnknownTarget):
             self.started, self.done, self.hints = None, [], {}
             self.noticed = (
                 "websocket/progress.json could not be read, so what was done is not known; "
@@ -99,19 +100,37 @@ class Saves:
     def _watch(self):
         from watchfiles import watch
 
-        for changes in watch(FOLDER, step=20, debounce=200, rust_timeout=200):
-            # Not our own file, and not those that editors write first and then rename.
-            names = {Path(path).name for _, path in changes if Path(path).exists()}
-            names = {name for name in names if not name.startswith("progress.")}
-            if names:
-                self.names.put(sorted(names))
-                self.on_save()
+        options = {"step": 20, "debounce": 200, "rust_timeout": 200, "yield_on_timeout": True}
+        while True:
+            watched = _identity(FOLDER)
+            for changes in watch(FOLDER, **options) if watched else ():
+                # Not our own file, and not those that editors write first and then rename.
+                names = {Path(path).name for _, path in changes if Path(path).exists()}
+                self._tell({name for name in names if not name.startswith("progress.")})
+                if _identity(FOLDER) != watched:
+                    break  # `start` has put another folder in its place, which must be watched
+            while _identity(FOLDER) is None:
+                time.sleep(0.2)
+            self._tell({"websocket/"})
+
+    def _tell(self, names):
+        if names:
+            self.names.put(sorted(names))
+            self.on_save()
 
     def wait(self):
         """Wait for a save, and return the names of the files."""
         while True:
             with contextlib.suppress(queue.Empty):
                 return self.names.get(timeout=0.2)  # so that Ctrl-C is heard on Windows, too
+
+
+def _identity(folder):
+    """What tells a folder from another of the same name; None if it is not there."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 def require_folder():

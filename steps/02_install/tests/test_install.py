@@ -11,13 +11,13 @@ def read_pipfile(project):
     path = project / "Pipfile"
     assert path.is_file(), "there is no Pipfile yet: pipenv makes one when it installs something"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         pytest.fail(f"the Pipfile is not valid TOML: {error}")
 
 
 async def test_the_pipfile_names_what_the_app_imports(project):
-    tree = ast.parse((project / "websocket.py").read_text(encoding="utf-8"))
+    tree = ast.parse((project / "websocket.py").read_bytes())
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
