@@ -6,7 +6,10 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
+import run_notebooks  # noqa: E402
 import workshop_docs  # noqa: E402
+
+run_notebooks.put_into(DOCS / "notebooks")
 
 project = "Quart WebSocket Workshop"
 copyright = "the authors of the workshop"

@@ -578,7 +578,7 @@ class QuartRun:
 
     def page(self):
         """The page at /, as soon as it is served."""
-        deadline = time.monotonic() + 4 + 2 * DEADLINE
+        deadline = time.monotonic() + 8 + 2 * DEADLINE
         while time.monotonic() < deadline:
             has_ended = self.process.poll() is not None
             self.output.seek(0)

@@ -12,6 +12,8 @@ import pytest
 from repo import ROOT, STEPS, copy_repository, tracked_files
 
 START_SECONDS = 30
+# Who runs the tests in the background may ignore Ctrl-C; the processes they start must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

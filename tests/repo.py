@@ -3,6 +3,8 @@
 import shutil
 import socket
 import subprocess
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -38,3 +40,17 @@ def free_port():
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
+
+
+def get_when_served(url, seconds=20):
+    """The text at a URL, once a server listens there: some say that they do before it is so."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with HTTP.open(url, timeout=seconds) as response:
+                return response.read().decode()
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            assert time.monotonic() < deadline, f"nothing is served at {url}"
+            time.sleep(0.05)

@@ -10,13 +10,12 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import async_playwright, expect
-from repo import HTTP, ROOT, STEPS, copy_repository, free_port
+from repo import ROOT, STEPS, copy_repository, free_port, get_when_served
 
 from workshop.steps import all_exercises
 
@@ -34,6 +33,7 @@ RUN_BY = {
     "python3 -m workshop start 5": "tests/test_learner.py::test_start_shows_the_task",
     "python3 -m workshop check": "tests/test_learner.py::test_check_tells_every_promise",
     "python3 -m workshop docs --build site": "tests/test_docs.py::test_the_command_builds_the_site",
+    "python3 -m workshop notebooks": "tests/test_notebooks.py::test_the_command_serves_the_note",
     "source .venv/bin/activate": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
     ".venv\\Scripts\\Activate.ps1": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
     "pipenv sync --dev": "tests/test_lock.py::test_pipenv_finds_the_lock_up_to_date",
@@ -320,15 +320,7 @@ def test_the_command_serves_the_site_and_ctrl_c_ends_it(workshop):
     port = free_port()
     process = workshop("docs", "--port", port)
     process.wait_for("Serving on", 60)
-    deadline = time.monotonic() + 20
-    while True:  # It says so before it listens.
-        try:
-            with HTTP.open(f"http://127.0.0.1:{port}/05_broadcast.html", timeout=10) as response:
-                assert "5 Broadcasting" in response.read().decode()
-                break
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    assert "5 Broadcasting" in get_when_served(f"http://127.0.0.1:{port}/05_broadcast.html")
     process.interrupt()
     code, output = process.end(10)
     assert code == 0, output

@@ -8,7 +8,7 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
-from repo import HTTP, STEPS, free_port
+from repo import HTTP, STEPS, free_port, get_when_served
 from websockets.asyncio.client import connect
 
 WITH_SOCKETS = [step for step in STEPS if step.name >= "03"]
@@ -52,14 +52,8 @@ async def test_the_originals_command_serves_the_page(step, start):
     env = {"QUART_APP": "websocket:app", "QUART_RUN_PORT": str(port), "QUART_TCP_PORT": "0"}
     process = start(quart, "run", cwd=step, env=env)
     process.wait_for("Running on")
-    for _ in range(100):  # It says so before it listens.
-        try:
-            assert heading(step) in page(f"http://127.0.0.1:{port}/")
-            break
-        except OSError:
-            await asyncio.sleep(0.05)
-    else:
-        pytest.fail("`quart run` says that it runs, but does not answer")
+    served = await asyncio.to_thread(get_when_served, f"http://127.0.0.1:{port}/")
+    assert heading(step) in served
     if step in WITH_SOCKETS:
         async with client(f"127.0.0.1:{port}", "/ws") as alice:
             await alice.send("bob")

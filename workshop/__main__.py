@@ -4,6 +4,7 @@
   start [N]      start an exercise in a folder of your own, websocket/
   check          check what you wrote there, and say what to look at
   docs           serve the docs site
+  notebooks      open the notebooks
   test [ARGS…]   run the tests of everything
 
 The first time, this makes an environment in .venv from Pipfile.lock; nothing else on this

@@ -413,6 +413,28 @@ def docs(folder, port):
     )
 
 
+@main_group.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Insist on this port.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def notebooks(port, no_browser):
+    """Open the notebooks in JupyterLab, until Ctrl-C."""
+    environment.ensure("default", "develop")
+    options = [
+        f"--ServerApp.root_dir={environment.ROOT / 'notebooks'}",
+        f"--ServerApp.port={serving.chosen_port(port, 8888)}",
+        "--ServerApp.port_retries=0",
+        "--ServerApp.answer_yes=True",  # or Ctrl-C would ask whether it was meant
+        # A classroom may be offline, so it asks nobody else for news.
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=",
+        "--LanguageServerManager.autodetect=False",  # it looks for servers that nobody installed
+        *(["--no-browser"] if no_browser else []),
+    ]
+    if getattr(os, "geteuid", lambda: 1)() == 0:
+        options.append("--allow-root")
+    environment.hand_over([sys.executable, "-m", "jupyterlab", *options])
+
+
 @main_group.command(hidden=True)
 def lock():
     """Lock the newest versions of the packages in Pipfile (for maintainers)."""

@@ -1,0 +1,64 @@
+"""Run the notebooks from top to bottom, as `Restart and run all` does.
+
+A notebook that was run before, with the same files, is taken from docs/_build/notebooks.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CACHE = ROOT / "docs/_build/notebooks"
+CELL_SECONDS = 60
+
+
+async def run(path):
+    """Run a notebook in its own folder; returns it with its outputs.
+
+    Raises nbclient.exceptions.CellExecutionError if a cell fails.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--log-level=ERROR"],  # not that others on this machine could listen
+    )
+    return await client.async_execute()
+
+
+def key(path):
+    """What changes when a run may give something else."""
+    digest = hashlib.sha256(sys.version.encode())
+    used = [path, path.with_name("wire.py"), *sorted((ROOT / "steps").rglob("*"))]
+    for one in used:
+        if one.is_file() and one.suffix in {".py", ".html", ".js", ".css", ".ipynb", ""}:
+            digest.update(one.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+async def run_all():
+    """All notebooks with their outputs, as text: a dictionary of paths."""
+    cached = {path: CACHE / f"{path.stem}-{key(path)}.ipynb" for path in NOTEBOOKS}
+    missing = [path for path in NOTEBOOKS if not cached[path].is_file()]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for path, notebook in zip(missing, await asyncio.gather(*map(run, missing)), strict=True):
+        new = cached[path].with_suffix(f".{os.getpid()}")
+        new.write_text(nbformat.writes(notebook), encoding="utf-8", newline="\n")
+        new.replace(cached[path])
+    return {path: cached[path].read_text(encoding="utf-8") for path in NOTEBOOKS}
+
+
+def put_into(folder):
+    """Write all notebooks with their outputs into a folder; what has not changed is left alone."""
+    folder.mkdir(exist_ok=True)
+    for path, text in asyncio.run(run_all()).items():
+        target = folder / path.name
+        if not target.is_file() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,142 @@
+"""The notebooks run from top to bottom, show what they say, and leave nothing behind."""
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+from repo import ROOT, free_port, get_when_served
+from websockets.frames import Frame, Opcode
+
+FOLDER = ROOT / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def docs_path():
+    """The folder of docs/ on the path, for the script that runs notebooks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        yield
+
+
+@pytest.fixture
+def wire(monkeypatch):
+    """The module beside the notebooks."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    import wire
+
+    return wire
+
+
+def cells(path, kind="code"):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def test_there_is_a_notebook_for_each_of_the_five_steps():
+    assert [path.stem for path in NOTEBOOKS] == [
+        *("01_structure", "02_install", "03_echo", "04_javascript", "05_broadcast")
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_without_outputs_and_its_cells_are_short(path):
+    for cell in cells(path):
+        source = "".join(cell["source"])
+        assert cell["outputs"] == [], "clear the outputs before you commit"
+        assert cell["execution_count"] is None, "clear the outputs before you commit"
+        assert len(source.splitlines()) <= 9, source
+        if "draw_" in source.replace("import draw_", "") and "import" not in source:
+            alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 40, f"a picture needs a text in its place: {source}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_ends_with_things_to_try(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    sources = [("".join(cell["source"]), cell["cell_type"]) for cell in notebook["cells"]]
+    start = next(number for number, (text, _) in enumerate(sources) if "## Try this" in text)
+    assert 2 <= sum(kind == "code" for _, kind in sources[start:]) <= 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom_without_a_warning(path, docs_path):
+    import run_notebooks
+
+    notebook = asyncio.run(run_notebooks.run(path))
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", output["text"]
+            assert "Warning" not in output.get("text", ""), output["text"]
+        if (
+            "draw_" in cell.source
+            and "import" not in cell.source
+            and "if events" not in cell.source
+        ):
+            assert any("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536])
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_frame_is_taken_apart_as_the_package_websockets_puts_it_together(wire, length, masked):
+    payload = bytes(number % 251 for number in range(length))
+    raw = Frame(Opcode.BINARY, payload).serialize(mask=masked)
+    frame = wire.take_apart(raw + b"what follows")
+    assert frame.raw == raw
+    assert frame.payload == payload
+    assert (frame.opcode, frame.is_final) == ("binary", True)
+    assert len(frame.mask) == (4 if masked else 0)
+    assert b"".join(part for _, part in frame.parts) == raw
+
+
+def test_without_a_browser_a_cell_says_so_and_the_notebook_goes_on(wire, monkeypatch, capsys):
+    async def no_browser(playwright):
+        return None
+
+    monkeypatch.setitem(wire.testing, "launch_browser", no_browser)
+    assert asyncio.run(wire.watch_browser("127.0.0.1:1", ["hello"])) == []
+    drawn = [cell for cell in cells(FOLDER / "04_javascript.ipynb") if "draw_" in str(cell)]
+    assert all("if events" in str(cell) for cell in drawn[1:])
+
+
+def test_a_process_that_a_notebook_started_ends_when_the_kernel_is_killed():
+    script = (
+        "import os, wire\n"
+        "process = wire.process_of('05_broadcast')\n"
+        "print(process.__enter__(), flush=True)\n"
+        "os._exit(1)\n"
+    )
+    command = [sys.executable, "-c", script]
+    output = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60).stdout
+    host, port = re.search(r"([\d.]+):(\d+)", output).groups()
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            break
+        assert time.monotonic() < deadline, "the server goes on"
+
+
+def test_the_command_serves_the_notebooks_and_ctrl_c_ends_it(workshop):
+    port = free_port()
+    process = workshop("notebooks", "--no-browser", "--port", port)
+    line = process.wait_for(f"http://localhost:{port}/lab?token=", 60)
+    token = line.strip().partition("token=")[2]
+    content = json.loads(get_when_served(f"http://127.0.0.1:{port}/api/contents?token={token}"))
+    assert "05_broadcast.ipynb" in [entry["name"] for entry in content["content"]]
+    deadline = time.monotonic() + 15
+    while process.process.poll() is None and time.monotonic() < deadline:
+        process.interrupt()  # without a terminal, Jupyter loses one that comes at a bad moment
+        with suppress(subprocess.TimeoutExpired):
+            process.process.wait(3)
+    code, output = process.end(1)
+    assert code == 0, output
+    assert "Traceback" not in output
