@@ -424,7 +424,8 @@ def notebooks(port, no_browser):
         f"--ServerApp.port={serving.chosen_port(port, 8888)}",
         "--ServerApp.port_retries=0",
         "--ServerApp.answer_yes=True",  # or Ctrl-C would ask whether it was meant
-        # A classroom may be offline, so it asks nobody else for news.
+        # A classroom may be offline, so it asks nobody else for news and extensions.
+        "--LabApp.extension_manager=readonly",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=",
         "--LanguageServerManager.autodetect=False",  # it looks for servers that nobody installed
