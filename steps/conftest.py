@@ -32,7 +32,7 @@ from quart.testing import QuartClient, TestApp, WebsocketResponseError
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 PATIENCE = 9  # seconds, for a browser, which is slower than a socket; --patience sets another
 STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
-A_PAGE_FAILED = pytest.StashKey[bool]()
+A_TEST_FAILED = pytest.StashKey[bool]()
 QUART_RUN = pytest.StashKey["QuartRun"]()
 START_DEADLINE = 20  # seconds, for a server to start
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
@@ -694,12 +694,9 @@ window.WebSocket = class extends EventTarget {
 
 @pytest.fixture
 def patience(request):
-    """How many milliseconds to wait for the browser, which is slower than a socket.
-
-    After a first failure it is less: who has a page that does not work wants to hear it soon.
-    """
+    """How many milliseconds to wait for the browser, which is slower than a socket."""
     patience = request.config.getoption("patience") * 1000
-    return patience / 2 if request.config.stash.get(A_PAGE_FAILED, False) else patience
+    return patience / 2 if request.config.stash.get(A_TEST_FAILED, False) else patience
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -762,10 +759,13 @@ async def page_at(context, server, patience):
 def pytest_runtest_makereport(item):
     report = yield
     context = item.funcargs.get("context")
-    if report.failed and context:
-        item.config.stash[A_PAGE_FAILED] = True
-        if context.problems:
-            report.sections.append(("The browser's console", "\n".join(context.problems)))
+    if report.failed and not item.config.stash.get(A_TEST_FAILED, False):
+        # Who has an app that does not work wants to hear soon of the rest.
+        item.config.stash[A_TEST_FAILED] = True
+        global DEADLINE
+        DEADLINE *= 0.5
+    if report.failed and context and context.problems:
+        report.sections.append(("The browser's console", "\n".join(context.problems)))
     return report
 
 
