@@ -214,14 +214,14 @@ def in_browser():
     return lambda function, *arguments: asyncio.run(run(function, *arguments))
 
 
-async def findings(page):
+async def findings(page, context="document"):
     """What axe-core finds serious or critical in a page, in light and dark."""
     found = []
     await page.evaluate(Axe().axe_script)
     # What is dark differs from what is light by its colours only.
     for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
         await page.emulate_media(color_scheme=scheme)
-        results = await page.evaluate("options => axe.run(document, options)", options)
+        results = await page.evaluate(f"options => axe.run({context}, options)", options)
         found += [
             f"{scheme}: {violation['help']}: {violation['nodes'][0]['html'][:200]}"
             for violation in results["violations"]
@@ -232,8 +232,7 @@ async def findings(page):
 
 def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_browser):
     async def look(browser):
-        context = await browser.new_context(viewport={"width": 1280, "height": 900})
-        page = await context.new_page()
+        page = await browser.new_page(viewport={"width": 1280, "height": 900})
         problems, requests = [], []
         page.on("console", lambda m: m.type in ("error", "warning") and problems.append(m.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -248,7 +247,10 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
                 overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
                 assert overflow <= 0, f"{name} scrolls sideways at {width} pixels"
             await page.set_viewport_size({"width": 1280, "height": 900})
-            found = await findings(page)
+            # Every word of highlighted code would take long; its colours are the same everywhere.
+            has_all_colours = name in ("05_broadcast.html", "notebooks/03_echo.html")
+            context = "document" if has_all_colours else "{exclude: ['.highlight pre span']}"
+            found = await findings(page, context)
             assert found == [], (name, found)
             assert problems == [], (name, problems)
         foreign = [url for url in requests if not url.startswith((address, "data:"))]
