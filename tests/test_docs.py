@@ -45,7 +45,6 @@ RUN_BY = {
     '$env:QUART_APP = "websocket:app"; quart run': (
         "tests/test_serving.py::test_the_originals_command_serves"
     ),
-    "quart --app websocket run": "steps/02_install/tests/test_install.py::test_the_quart_command",
     "curl --data hello http://127.0.0.1:5000/api/v2/messages": (
         "steps/05_broadcast/tests/test_broadcast.py::test_a_post_reaches_everyone"
     ),
