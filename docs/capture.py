@@ -60,6 +60,10 @@ class Terminal:
             return [shutil.which(words[0], path=self.environ["PATH"]), *words[1:]]
         return [sys.executable if words[0] == "python" else words[0], *words[1:]]
 
+    def _options(self):
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+        return {"cwd": self.folder, "env": self.environ, "stdin": subprocess.DEVNULL, **output}
+
     def show(self, line, printed=""):
         """Put a line that was typed on the screen, and what was printed after it."""
         for pattern, replacement in SAME:
@@ -69,31 +73,14 @@ class Terminal:
     def run(self, line, shown=None):
         """Run a command to its end."""
         command = self._command(line.split())
-        result = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=SECONDS,
-        )
+        result = subprocess.run(command, timeout=SECONDS, **self._options())
         self.show(shown or line, result.stdout)
 
     def serve(self, line, until, meanwhile=None, shown=None):
         """Run a server until it has printed something, do something else, and stop it."""
         port = free_port()
-        process = subprocess.Popen(
-            [*self._command(line.split()), "--port", str(port)],
-            cwd=self.folder,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            start_new_session=True,
-        )
+        command = [*self._command(line.split()), "--port", str(port)]
+        process = subprocess.Popen(command, **self._options())
         try:
             printed = ""
             while until not in printed:
