@@ -76,7 +76,7 @@ def test_the_broken_line_fails_the_test_that_the_readme_names(step, tmp_path, ro
     code = (project / name).read_text(encoding="utf-8")
     assert code.count(line) == 1, f"{name} should have the line to delete exactly once"
     (project / name).write_text(code.replace(line, ""), encoding="utf-8", newline="\n")
-    options = ["-q", "--project", project, "-k", test, "--deadline=1", "--patience=3"]
+    options = ["-q", "--project", project, "-k", test, "--deadline=0.5", "--patience=1"]
     pytest_ = [sys.executable, "-m", "pytest", *options, step]
     result = subprocess.run(pytest_, cwd=root, capture_output=True, text=True, timeout=60)
     if " skipped" in result.stdout and " failed" not in result.stdout:
