@@ -142,7 +142,7 @@ class Change(FromFiles):
 
 
 class Files(FromFiles):
-    """`{files} 03_echo`: all files of the project as it is then, whole, each in a tab."""
+    """`{files} 03_echo`: all files of the project as it is then, folded, each in a tab."""
 
     def markdown(self):
         solution = self.exercise().solution
@@ -150,7 +150,8 @@ class Files(FromFiles):
             f"``````{{tab-item}} {name}\n{fenced(solution[name].decode(), language(name))}\n``````"
             for name in in_order(solution)
         ]
-        return "\n".join(["```````{tab-set}", *tabs, "```````"])
+        folded = ["````````{dropdown} All files, whole", "```````{tab-set}"]
+        return "\n".join([*folded, *tabs, "```````", "````````"])
 
 
 class Folders(FromFiles):

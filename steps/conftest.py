@@ -629,7 +629,10 @@ async def tcp_connect(tcp_port):
             async with asyncio.timeout(DEADLINE):
                 reader, writer = await asyncio.open_connection(host, port)
         except OSError:
-            raise AssertionError(f"nothing listens on TCP port {port} of {host}") from None
+            raise AssertionError(
+                f"nothing listens on TCP port {port} of {host}: the port is in the app's setting "
+                "TCP_PORT; does it take that from QUART_TCP_PORT?"
+            ) from None
         writers.append(writer)
         return reader, writer
 

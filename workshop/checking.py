@@ -260,6 +260,7 @@ def reason(report):
             break
         kept.append(line)
     sentence = "\n".join(kept or lines[:1]).strip()
+    sentence = re.sub(r"(.)\1{40,}", r"\1\1\1…", sentence)  # a message of 64 KiB, say
     if sentence.startswith("playwright") and "TimeoutError" in sentence:
         return "the page does not react: is there a loop without an end in its script?"
     if "reading from stdin" in sentence:

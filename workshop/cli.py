@@ -138,8 +138,8 @@ def start(exercise, back):
         return
     say_kept(learner.start(chosen))
     show_task(chosen)
-    what = "holds the project so far" if chosen.start else "is empty"
-    click.echo(f"\nYour folder websocket/ {what}. Write, and then type: {COMMAND} check")
+    where = f"holds the workshop's {chosen.previous.title}" if chosen.previous else "is empty"
+    click.echo(f"\nYour folder websocket/ {where}: go on from there. Then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
 
 

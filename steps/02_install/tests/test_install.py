@@ -9,7 +9,7 @@ pytestmark = pytest.mark.asyncio
 
 def read_pipfile(project):
     path = project / "Pipfile"
-    assert path.is_file(), "there is no Pipfile yet: pipenv makes one when it installs something"
+    assert path.is_file(), "there is no Pipfile yet: it should stand beside websocket.py"
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:

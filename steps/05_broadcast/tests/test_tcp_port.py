@@ -19,7 +19,7 @@ async def test_a_taken_tcp_port_gives_one_sentence_and_the_app_goes_on(taken, ap
             pass
     sentences = [text for text in caplog.messages if "QUART_TCP_PORT" in text]
     assert len(sentences) == 1, f"one sentence should name QUART_TCP_PORT: {caplog.messages}"
-    assert str(taken) in sentences[0]
+    assert str(taken) in sentences[0], f"it should name the port, {taken}, too: {sentences[0]}"
 
 
 @pytest.mark.parametrize("tcp_port", [None], indirect=True, ids=["unset"])
