@@ -45,7 +45,16 @@ async def one_page(page, server):
         for number, text in enumerate(("hello", "is anybody there?"), 1):
             await send(page, text)
             await expect(page.get_by_role("listitem")).to_have_count(number)
-    return await page.locator("body").inner_text()
+    return await shown(page.locator("body"))
+
+
+async def shown(body):
+    """The text of a page, and how wide its heading is, which tells one font from another."""
+    width = await body.locator("h1").evaluate(
+        "h1 => { const range = document.createRange(); range.selectNodeContents(h1); "
+        "return range.getBoundingClientRect().width; }"
+    )
+    return await body.inner_text(), f"{width:.1f}"
 
 
 async def two_tabs(page, server):
@@ -68,7 +77,7 @@ async def two_tabs(page, server):
     await page.request.post(f"{server.url}api/v2/messages", data="A POST reaches both.")
     for tab in tabs:
         await expect(tab.get_by_role("listitem")).to_have_count(3)
-    return await tabs[0].locator("body").inner_text()
+    return await shown(tabs[0].locator("body"))
 
 
 SCENES = {
@@ -81,15 +90,15 @@ SCENES = {
 
 
 async def make(browser):
-    """Make all pictures: yields the name of each, its PNG in bytes, and the text it shows."""
+    """Make all pictures: yields the name of each, its PNG in bytes, its text, and its font."""
     for name, (step, scene) in SCENES.items():
         server = testing["LiveServer"](testing["load"](ROOT / "steps" / step))
         server.start()
         context = await browser.new_context(device_scale_factor=2, color_scheme="light")
         page = await context.new_page()
-        text = await scene(page, server)
+        text, font = await scene(page, server)
         await page.evaluate("document.activeElement.blur()")
-        yield name, await page.screenshot(caret="hide"), text
+        yield name, await page.screenshot(caret="hide"), text, font
         await context.close()
         await asyncio.to_thread(server.stop)
 
@@ -98,11 +107,12 @@ def share_that_differs(one, other):
     """The share of pixels, from 0 to 1, that differ clearly between two pictures (PNG bytes)."""
     from PIL import ImageChops
 
-    pictures = [Image.open(io.BytesIO(png)).convert("L") for png in (one, other)]
+    pictures = [Image.open(io.BytesIO(png)).convert("RGB") for png in (one, other)]
     if pictures[0].size != pictures[1].size:
         return 1.0
-    histogram = ImageChops.difference(*pictures).histogram()
-    return sum(histogram[64:]) / sum(histogram)
+    bands = ImageChops.difference(*pictures).split()
+    histogram = ImageChops.lighter(ImageChops.lighter(*bands[:2]), bands[2]).histogram()
+    return sum(histogram[48:]) / sum(histogram)
 
 
 async def main():
@@ -111,9 +121,10 @@ async def main():
         browser = await testing["launch_browser"](playwright)
         if browser is None:
             sys.exit(testing["NO_BROWSER"])
-        async for name, png, text in make(browser):
+        async for name, png, text, font in make(browser):
             about = PngInfo()
             about.add_itxt("shows", text)
+            about.add_itxt("font", font)
             picture = Image.open(io.BytesIO(png)).quantize(64)
             picture.save(PICTURES / f"{name}.png", pnginfo=about, optimize=True)
             print(f"docs/pictures/{name}.png")

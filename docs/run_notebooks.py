@@ -36,9 +36,11 @@ async def run(path):
 def key(path):
     """What changes when a run may give something else."""
     digest = hashlib.sha256(sys.version.encode())
-    used = [path, path.with_name("wire.py"), *sorted((ROOT / "steps").rglob("*"))]
-    for one in used:
-        if one.is_file() and one.suffix in {".py", ".html", ".js", ".css", ".ipynb", ""}:
+    text = path.read_text(encoding="utf-8")
+    steps = [folder for folder in sorted((ROOT / "steps").iterdir()) if folder.name in text]
+    used = [path, path.with_name("wire.py"), ROOT / "steps/conftest.py"]
+    for one in [*used, *(file for step in steps for file in sorted(step.rglob("*")))]:
+        if one.suffix in {".py", ".html", ".js", ".css", ".ipynb"}:
             digest.update(one.read_bytes())
     return digest.hexdigest()[:16]
 

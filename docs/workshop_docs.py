@@ -271,6 +271,8 @@ class Commands(SphinxDirective):
         lines = [fenced(usage, "text")]
         lines += [re.sub(r"\s+", " ", part) + "\n" for part in command.help.split("\n\n")]
         options = [param for param in command.params if isinstance(param, click.Option)]
+        if not command.help or not all(option.help for option in options):
+            raise self.error(f"the command {name} or one of its options has no help")
         rows = [option.get_help_record(own) for option in options]
         if rows:
             lines += ["| option | what it does |", "|---|---|"]

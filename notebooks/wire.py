@@ -293,7 +293,7 @@ class Clients:
             self.note("app", other, await connection.receive())
 
 
-async def queue_lengths(app, seconds=1.0, messages_a_second=200, reads_a_second=50):
+async def queue_lengths(app, seconds=0.5, messages_a_second=200, reads_a_second=50):
     """Broadcast at one pace to a client that reads at another; returns times and queue lengths."""
     module = names_in(app)
     connection = app.test_client().websocket("/api/v2/ws")
@@ -314,7 +314,7 @@ async def queue_lengths(app, seconds=1.0, messages_a_second=200, reads_a_second=
     return times, lengths
 
 
-async def who_hears(hosts, text, seconds=1.0):
+async def who_hears(hosts, text, seconds=0.5):
     """Connect a client to each host, let the first say something, and tell who hears it.
 
     Returns a dictionary of names, each with (number of the process, whether it has heard).
@@ -387,19 +387,19 @@ def draw_sequence(events, lanes, title):
 
 
 def draw_timeline(events, title):
-    """Draw what happened when: a list of (milliseconds, lane, text)."""
+    """Draw what happened in which order: a list of (milliseconds, lane, text)."""
     lanes = list(dict.fromkeys(lane for _, lane, _ in events))
     _, axes = plt.subplots(figsize=(8, 0.9 + 0.8 * len(lanes)))
     colours = [BLUE, ORANGE, GREEN, RED, GREY]
-    used = dict.fromkeys(lanes, 0)
-    for milliseconds, lane, text in events:
-        y, colour = lanes.index(lane), colours[lanes.index(lane)]
-        axes.plot(milliseconds, y, "o", color=colour)
-        axes.text(milliseconds, y + (0.18, 0.42)[used[lane] % 2], text, ha="left", fontsize=8)
-        used[lane] += 1
+    for x, (_, lane, text) in enumerate(events):
+        y = lanes.index(lane)
+        axes.plot(x, y, "o", color=colours[y])
+        words = text if len(text) < 14 else f"{text[:12]}…"
+        axes.text(x, y + 0.2, words, ha="center", fontsize=7)
     axes.set_yticks(range(len(lanes)), lanes)
-    axes.set(ylim=(-0.4, len(lanes) - 0.1), xlabel="milliseconds since the page was asked for")
-    axes.set_xlim(0, 1.3 * max((milliseconds for milliseconds, *_ in events), default=1))
+    axes.set_xticks(range(len(events)), [f"{milliseconds:.0f}" for milliseconds, *_ in events])
+    axes.set(xlim=(-0.7, len(events) - 0.3), ylim=(-0.4, len(lanes) - 0.4))
+    axes.set_xlabel("events in their order, and at how many milliseconds each was seen")
     axes.set_title(title)
     plt.show()
 
@@ -491,5 +491,7 @@ async def watch_browser(host, texts):
             await page.get_by_role("textbox").fill(text)
             await page.get_by_role("button").click()
             await expect(page.get_by_role("listitem")).to_have_count(number)
+        await page.evaluate("ws.close()")
+        await expect(page.get_by_role("status")).to_contain_text("Disconnected")
         await browser.close()
     return events

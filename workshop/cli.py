@@ -12,6 +12,7 @@ from workshop import environment, serving, steps
 from workshop.learner import FOLDER, LearnerProblem, Progress, require_folder
 
 COMMAND = "python3 -m workshop"
+SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
 PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed)
 
 
@@ -391,8 +392,7 @@ def docs(folder, port):
     """
     if folder:
         folder = folder.absolute()
-        if folder.exists() and not folder.is_dir():
-            raise click.UsageError(f"{folder} is a file: name a folder for the site")
+        require_place_for_site(folder)
     environment.ensure("default", "develop")
     source, made = environment.ROOT / "docs", environment.ROOT / "docs/_build"
     if folder:
@@ -411,6 +411,19 @@ def docs(folder, port):
             made / "html",
         ]
     )
+
+
+def require_place_for_site(folder):
+    """Raise UsageError unless a folder is new, empty, or holds a site already."""
+    if folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"{folder} is a file: name a folder for the site")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / SITE).is_file():
+            raise click.UsageError(f"{folder} holds something else: name a new folder for the site")
+        (folder / SITE).touch()
+    except OSError as error:
+        raise click.UsageError(f"{folder} cannot be written to: {error.strerror}") from None
 
 
 @main_group.command()
