@@ -460,6 +460,18 @@ async def watch_browser(host, texts):
 
     Returns an empty list where there is no browser.
     """
+
+    def run():
+        # The event loop of a kernel cannot start processes on Windows; this one can.
+        factory = getattr(asyncio, "ProactorEventLoop", None)
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(watch_in_browser(host, texts))
+
+    return await asyncio.to_thread(run)
+
+
+async def watch_in_browser(host, texts):
+    """What `watch_browser` does, in an event loop that can start processes."""
     try:
         from playwright.async_api import async_playwright, expect
     except ImportError:
