@@ -21,7 +21,7 @@ from workshop.environment import ROOT, end
 DEADLINE = 0.7  # seconds that a test waits for a message, on a machine with little else to do
 PATIENCE = 1.4  # seconds that a test waits for the browser
 BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
-HASTE = 1.5  # seconds, after which the rest is left for later once a promise is broken
+HASTE = 1.4  # seconds spent on broken promises, after which the rest is left for later
 SILENCE = 15  # seconds without a word, after which nothing more is to be expected
 
 
@@ -149,7 +149,7 @@ class Teller:
     def __init__(self, output):
         self.output = output
         self.is_one_broken = False
-        self.started = time.monotonic()
+        self.seconds_on_broken = 0
 
     def tell(self, **event):
         """Write one event."""
@@ -166,7 +166,7 @@ class Teller:
     def pytest_runtest_protocol(self, item):
         """Say which promise is being tested, or leave it for later."""
         is_hasty = not item.config.getoption("thorough")
-        is_slow = "context" in item.fixturenames or time.monotonic() > self.started + HASTE
+        is_slow = "context" in item.fixturenames or self.seconds_on_broken > HASTE
         if is_hasty and self.is_one_broken and is_slow:
             self.tell(words=promise(item.nodeid), outcome="later")
             return True
@@ -176,7 +176,9 @@ class Teller:
         """Say what became of a promise, once its test is over or could not begin."""
         if report.when == "call" or (report.when == "setup" and not report.passed):
             outcome = {"passed": "kept", "failed": "broken", "skipped": "skipped"}[report.outcome]
-            self.is_one_broken |= outcome == "broken"
+            if outcome == "broken":
+                self.is_one_broken = True
+                self.seconds_on_broken += report.duration
             sections = dict(report.sections)
             self.tell(
                 words=promise(report.nodeid),
