@@ -30,6 +30,7 @@ def wire(monkeypatch):
     """The module beside the notebooks."""
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("QUART_TCP_PORT", "")  # which it would set for all tests that follow
     import wire
 
     return wire
