@@ -24,6 +24,7 @@ from workshop.steps import all_exercises
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+with_site = pytest.mark.xdist_group("site")  # in one process, so that it is built once
 # A page may show these short commands as they are typed, because these tests run them.
 RUN_BY = {
     "python3 -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
@@ -104,6 +105,7 @@ class Page(html.parser.HTMLParser):
             self.pictures.append(attributes)
 
 
+@with_site
 def test_every_link_and_anchor_within_the_site_resolves(site):
     pages = {path: Page(path) for path in site.rglob("*.html")}
     assert len(pages) >= len(PAGES)
@@ -123,6 +125,7 @@ def test_every_link_and_anchor_within_the_site_resolves(site):
     assert {site / f"{page.stem}.html" for page in PAGES} <= linked
 
 
+@with_site
 def test_every_picture_has_a_text_in_its_place(site):
     for path in site.rglob("*.html"):
         for picture in Page(path).pictures:
@@ -132,6 +135,7 @@ def test_every_picture_has_a_text_in_its_place(site):
             assert "<title" in drawing and len(re.search("<desc.*?>(.*?)<", drawing)[1]) > 20
 
 
+@with_site
 def test_every_command_option_and_exercise_is_documented(site):
     from workshop.cli import main_group
 
@@ -290,6 +294,7 @@ async def findings(page, context="document"):
     return found
 
 
+@with_site
 def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_browser):
     async def look(browser):
         page = await browser.new_page(viewport={"width": 1280, "height": 900})
@@ -324,6 +329,7 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
     in_browser(look)
 
 
+@with_site
 def test_search_finds_a_word(address, in_browser):
     async def look(browser):
         page = await browser.new_page()

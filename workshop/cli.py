@@ -328,7 +328,7 @@ def test(arguments):
     pytest = [sys.executable, "-m", "pytest"]
     if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         # No file or folder is named, so it is everything: on all cores, from wherever it is called.
-        pytest += ["-n", "auto", "--maxprocesses", "4"]
+        pytest += ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
         os.chdir(environment.ROOT)
     environment.hand_over([*pytest, *arguments])
 
