@@ -9,21 +9,22 @@ replaced by those of an example; a test captures everything again and compares.
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CAPTURED = ROOT / "docs/captured"
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from repo import COMMAND, HTTP, copy_repository, free_port  # noqa: E402
+
 SECONDS = 60
-# The clone has no .venv of its own: what is installed is that of the Python that runs this.
-WORKSHOP = (
-    "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
-    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; cli.main()"
-)
 SAME = [  # what differs from run to run, and what stands in the docs in its place
     (r"\x1b(\[\d*[A-Z]|\d)|\r", ""),  # what moves a terminal's cursor
     (r"127\.0\.0\.1:\d+", "127.0.0.1:5000"),
@@ -35,8 +36,6 @@ SAME = [  # what differs from run to run, and what stands in the docs in its pla
     (r"to \S*remote\.git", "to origin"),
     (r" +$", ""),
 ]
-
-
 TIMES = re.compile(r"in \d+\.\d+s")  # what a capture keeps, and differs each time
 
 
@@ -49,7 +48,6 @@ class Terminal:
     """A learner's terminal in a clone: each command and what it printed is on `screen`."""
 
     def __init__(self, clone):
-        self.clone = clone
         self.environ = {
             **os.environ,
             **{"COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
@@ -62,7 +60,7 @@ class Terminal:
 
     def _command(self, words):
         if words[:3] == ["python3", "-m", "workshop"]:
-            return [sys.executable, "-c", WORKSHOP, *words[3:]]
+            return [sys.executable, "-c", COMMAND, *words[3:]]
         if words[0] in ("pytest", "quart"):
             return [shutil.which(words[0], path=self.environ["PATH"]), *words[1:]]
         return [sys.executable if words[0] == "python" else words[0], *words[1:]]
@@ -83,7 +81,7 @@ class Terminal:
         result = subprocess.run(command, timeout=SECONDS, **self._options())
         self.show(shown or line, result.stdout)
 
-    def serve(self, line, until, meanwhile=None, shown=None):
+    def serve(self, line, until, meanwhile=None):
         """Run a server until it has printed something, do something else, and stop it."""
         port = free_port()
         command = [*self._command(line.split()), "--port", str(port)]
@@ -99,7 +97,7 @@ class Terminal:
                 wait_for_port(port)
                 self.screen += meanwhile(port)
             else:
-                self.show(shown or line, printed)
+                self.show(line, printed)
         finally:
             process.terminate()
             process.communicate(timeout=SECONDS)
@@ -122,18 +120,8 @@ class Terminal:
         return screen
 
 
-def free_port():
-    """A port that nobody listens on."""
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 def wait_for_port(port):
     """Wait until a server listens."""
-    import socket
-
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         try:
@@ -168,11 +156,10 @@ def talk(port):
 
 
 def post(port):
-    """What a terminal shows of a POST that is no message."""
+    """What curl shows of a POST that is no message; asked without curl, which not all have."""
     url = f"http://127.0.0.1:{port}/api/v2/messages"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        opener.open(urllib.request.Request(url, data=b""), timeout=SECONDS)
+        HTTP.open(urllib.request.Request(url, data=b""), timeout=SECONDS)
     except urllib.error.HTTPError as error:
         answer = error.read().decode()
     return f'$ curl --data "" http://127.0.0.1:5000/api/v2/messages\n{answer}'
@@ -188,7 +175,6 @@ def put(clone, solution):
 
 def capture_all(clone):
     """Run everything in a clone; yields the name of each capture, and its text."""
-    sys.path.insert(0, str(clone))
     from workshop.steps import find_exercise
 
     terminal = Terminal(clone)
@@ -263,10 +249,6 @@ def capture_all(clone):
 
 def main():
     """Write all captures; those that are no longer made are deleted."""
-    sys.path.insert(0, str(ROOT))
-    sys.path.insert(0, str(ROOT / "tests"))
-    from repo import copy_repository
-
     with tempfile.TemporaryDirectory() as parent:
         CAPTURED.mkdir(exist_ok=True)
         made = set()

@@ -12,6 +12,11 @@ from workshop.steps import all_steps
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = all_steps()
+# The command in a copy of the repository, whose packages are those of the Python that runs it.
+COMMAND = (
+    "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
+    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; cli.main()"
+)
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 
 

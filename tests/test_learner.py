@@ -10,14 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from repo import STEPS
-
-# The clone has no .venv; what is installed is that of the tests, as it is locked.
-COMMAND = (
-    "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
-    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; "
-    "cli.main()"
-)
+from repo import COMMAND, STEPS
 
 
 class Learner:
