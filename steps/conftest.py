@@ -5,6 +5,7 @@ real server on a free port, and the same tests talk to it over real sockets.
 """
 
 import asyncio
+import json
 import os
 import re
 import runpy
@@ -19,8 +20,10 @@ import traceback
 import urllib.error
 import urllib.request
 import warnings
+from collections import deque
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,9 +34,11 @@ from quart.testing import QuartClient, TestApp, WebsocketResponseError
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 PATIENCE = 9  # seconds, for a browser, which is slower than a socket; --patience sets another
+PROJECTS = set()  # the folders that an app was loaded from
 STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 A_TEST_FAILED = pytest.StashKey[bool]()
 QUART_RUN = pytest.StashKey["QuartRun"]()
+SMALL_BUFFER = 16 * 1024  # bytes in the system, so that it soon shows who does not read
 START_DEADLINE = 20  # seconds, for a server to start
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 NEVER_YIELDS = ": does what it runs before serving wait for something that never comes?"
@@ -122,10 +127,10 @@ def app(request, project, tcp_port):
 
 @pytest.fixture
 def server(project, tcp_port):
-    """A real server with the project's app: `.url` and `.stop()`."""
+    """A real server with the project's app: its `.url`, and what can happen to it."""
     loaded = load(project)
     assert not isinstance(loaded, NoApp), loaded.reason
-    server = LiveServer(loaded)
+    server = LiveServer(loaded, lambda: load(project))
     server.start()
     yield server
     server.stop(wait=False)
@@ -148,6 +153,7 @@ def load(project):
     path = project / "websocket.py"
     if not path.is_file():
         return NoApp("there is no websocket.py yet")
+    PROJECTS.add(project)
     run, modules = Quart.run, set(sys.modules)
     Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
     never_awaited = remember_never_awaited()
@@ -156,7 +162,7 @@ def load(project):
         app = runpy.run_path(str(path), run_name="websocket").get("app")
     except (Exception, SystemExit) as error:
         reason = describe(error)
-        return NoApp(reason if reason.startswith("websocket.py") else f"websocket.py: {reason}")
+        return NoApp(reason if re.match(r"\w+\.py", reason) else f"websocket.py: {reason}")
     finally:
         Quart.run = run
         sys.path.remove(str(project))
@@ -184,8 +190,9 @@ def describe(error):
         error = error.exceptions[0]
     what = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
+        name = Path(error.filename or "websocket.py").name
         line = f", line {error.lineno}" if error.lineno else ""
-        return f"websocket.py{line}: {type(error).__name__}: {error.msg}"
+        return f"{name}{line}: {type(error).__name__}: {error.msg}"
     if isinstance(error, TemplateSyntaxError):
         return f"templates/{error.name}, line {error.lineno}: {type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -194,9 +201,9 @@ def describe(error):
     if "(coroutine)" in what:
         what += ": is there an `await` before what is returned?"
     lines = [
-        f"websocket.py, line {frame.lineno}: "
+        f"{Path(frame.filename).name}, line {frame.lineno}: "
         for frame in frames
-        if Path(frame.filename).name == "websocket.py" and "site-packages" not in frame.filename
+        if Path(frame.filename).parent in PROJECTS
     ]
     return f"{''.join(lines[-1:])}{what}"
 
@@ -208,9 +215,10 @@ def remember_never_awaited():
 
     def remember(message, category, filename, lineno, file=None, line=None):
         first, _, origin = str(message).partition("\n")
-        where = re.search(r'websocket\.py", line (\d+)', origin)
-        if first.endswith("was never awaited") and (where or filename.endswith("websocket.py")):
-            found.append(f"websocket.py, line {where[1] if where else lineno}: {first}")
+        places = [*re.findall(r'File "(.+)", line (\d+)', origin), (filename, lineno)]
+        own = [(Path(name), line) for name, line in places if Path(name).parent in PROJECTS]
+        if first.endswith("was never awaited") and own:
+            found.append(f"{own[0][0].name}, line {own[0][1]}: {first}")
         else:
             show(message, category, filename, lineno, file, line)
 
@@ -294,12 +302,14 @@ class InProcessConnection:
     def __init__(self, app, scope):
         self.app, self.scope, self.path = app, scope, scope["path"]
         self.to_app, self.from_app = asyncio.Queue(), asyncio.Queue()
+        self.reads = asyncio.Event()
+        self.reads.set()
         self.sent = None
 
     async def __aenter__(self):
         tasks_before = asyncio.all_tasks()
         await self.to_app.put({"type": "websocket.connect"})
-        app = self.app(self.scope, self.to_app.get, self.from_app.put)
+        app = self.app(self.scope, self.to_app.get, self._take)
         self.handler = asyncio.create_task(app)
         # A real client waits for the handshake, so this one does too.
         message = await self._next()
@@ -333,11 +343,22 @@ class InProcessConnection:
             raise nothing_came(self.app, self.path, self.sent)
         return message["bytes"] if message.get("text") is None else message["text"]
 
+    def stop_reading(self):
+        """Take nothing more from the app, which then has to wait with what it sends."""
+        self.reads.clear()
+
+    def read_again(self):
+        self.reads.set()
+
     async def disconnect(self, code=1006):
         await self.to_app.put({"type": "websocket.disconnect", "code": code})
 
     async def close(self, code=1000):
         await self.disconnect(code)
+
+    async def _take(self, message):
+        await self.reads.wait()
+        await self.from_app.put(message)
 
     async def _next(self):
         """What the app sends next, or a message of type None when it sends nothing."""
@@ -395,21 +416,26 @@ class InProcessClient(QuartClient):
 class LiveServer:
     """An app on a real server, in a thread of its own."""
 
-    def __init__(self, app):
-        self.app = app
+    def __init__(self, app, load_again=None):
+        self.app, self.load_again = app, load_again
         self.handlers = {}  # the client's port: a Future that is done when its handler has ended
         self.thread = None
+        self.port = 0  # any free one
+        self.is_away = False
 
     def start(self):
         import uvicorn
 
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.host = f"127.0.0.1:{listener.getsockname()[1]}"
+        listener = socket.create_server(("127.0.0.1", self.port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+        self.port = listener.getsockname()[1]
+        self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}/"
         config = uvicorn.Config(
             self.asgi,
             interface="asgi3",
             ws="websockets-sansio",
+            ws_per_message_deflate=False,  # or a message of zeros would be none
             lifespan="on",
             log_level="critical",
             timeout_graceful_shutdown=1,
@@ -431,9 +457,28 @@ class LiveServer:
                 self.thread.join(2 * DEADLINE)
             self.thread = None
 
+    def start_again(self):
+        """Stop, load the app afresh, and serve it at the same address."""
+        self.stop()
+        self.app = self.load_again()
+        self.start()
+
+    def leave(self):
+        """Cut all connections, and let no WebSocket in; the app runs on."""
+        self.is_away = True
+        for connection in list(self.server.server_state.connections):
+            self.loop.call_soon_threadsafe(connection.transport.abort)
+
+    def come_back(self):
+        self.is_away = False
+
     async def asgi(self, scope, receive, send):
+        self.loop = asyncio.get_running_loop()
         if scope["type"] != "websocket":
             return await self.app(scope, receive, send)
+        if self.is_away:
+            await receive()
+            return await send({"type": "websocket.close", "code": 1013})
 
         async def receive_both():
             # Uvicorn leaves out the key that is None, and Quart then fails on an empty b"".
@@ -504,9 +549,13 @@ class LiveConnection:
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidStatus
 
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        sock.connect(("127.0.0.1", self.server.port))
         try:
             self.connection = await connect(
                 f"ws://{self.server.host}{self.path}",
+                sock=sock,
                 additional_headers=self.headers,
                 open_timeout=DEADLINE,
                 close_timeout=DEADLINE,
@@ -544,11 +593,84 @@ class LiveConnection:
         except ConnectionClosed:
             raise Closed(self.app, self.path, self.connection.close_code) from None
 
+    def stop_reading(self):
+        self.connection.transport.pause_reading()
+
+    def read_again(self):
+        self.connection.transport.resume_reading()
+
     async def disconnect(self):
         self.connection.transport.abort()
 
     async def close(self, code=1000):
         await self.connection.close(code)
+
+
+# ---- A client of the log, from step 6 on
+
+
+class LogClient:
+    """A client that takes frames apart: `.log` and `.last` are its place, and `.gaps` what it was
+    told that it missed.
+    """
+
+    def __init__(self, app, log="", last=0, **options):
+        query = f"?log={log}&last={last}" if log else ""
+        self.connection = app.test_client().websocket(f"/api/v3/ws{query}", **options)
+        self.log, self.last, self.gaps, self.frames = "", None, [], 0
+        self.waiting = deque()
+
+    async def __aenter__(self):
+        await self.connection.__aenter__()
+        try:
+            await self._take_frame()
+        except BaseException as error:
+            await self.connection.__aexit__(type(error), error, None)
+            raise
+        return self
+
+    async def __aexit__(self, *error):
+        return await self.connection.__aexit__(*error)
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    async def receive(self):
+        """The next message, whose id is then in `.last`."""
+        while not self.waiting:
+            await self._take_frame()
+        self.last, text = self.waiting.popleft()
+        return text
+
+    async def _take_frame(self):
+        data = await self.connection.receive()
+        self.frames += 1
+        try:
+            frame = json.loads(data)
+            if "messages" in frame:
+                assert self.log, f"the first frame should tell the client its place, not {data:.80}"
+                frame = {"first": frame["first"], "messages": frame["messages"]}
+                self.waiting += enumerate(frame["messages"], frame["first"])
+            else:
+                self.log, last, gap = frame["log"], frame["last"], frame["gap"]
+        except (ValueError, TypeError, KeyError):
+            raise AssertionError(
+                f"this is no frame as the task describes it: {data!r:.80}"
+            ) from None
+        if "messages" not in frame:
+            self.gaps += [gap] if gap else []
+            self.end = self.last = last
+            return
+        assert frame["first"] == self.end + 1, (
+            f"after the message with the id {self.end} comes one with the id {frame['first']}"
+        )
+        self.end += len(frame["messages"])
+
+
+@pytest.fixture
+def log_client(app):
+    """Connect a LogClient: `async with log_client() as alice`, or with `log` and `last`."""
+    return partial(LogClient, app)
 
 
 # ---- Processes and sockets
@@ -685,9 +807,11 @@ new MutationObserver(() => {
 }).observe(document, {subtree: true, childList: true, characterData: true});
 """
 WATCH_SOCKET = """
+window.sockets = [];
 window.WebSocket = class extends EventTarget {
   constructor(url) {
     super();
+    sockets.push(this);
     window.connectedTo = new URL(url, location.href.replace(/^http/, "ws")).href;
   }
   send() {}

@@ -24,7 +24,8 @@ async def test_the_pipfile_names_what_the_app_imports(project):
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module.partition(".")[0])
-    missing = imported - sys.stdlib_module_names - set(read_pipfile(project).get("packages", {}))
+    imported -= sys.stdlib_module_names | {path.stem for path in project.glob("*.py")}
+    missing = imported - set(read_pipfile(project).get("packages", {}))
     assert not missing, f"websocket.py imports {', '.join(missing)}: [packages] should name it"
 
 

@@ -1,0 +1,55 @@
+import pytest
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_message_comes_back_with_echo_before_it(app):
+    test_client = app.test_client()
+    data = "bob"
+    async with test_client.websocket("/ws") as test_websocket:
+        await test_websocket.send(data)
+        result = await test_websocket.receive()
+    assert result == f"echo {data}", f"sent {data!r}: expected 'echo {data}', but {result!r} came"
+
+
+async def test_every_message_comes_back_in_order(app):
+    async with app.test_client().websocket("/ws") as alice:
+        for data in ("one", "two", "three"):
+            await alice.send(data)
+        replies = [await alice.receive() for _ in range(3)]
+    expected = ["echo one", "echo two", "echo three"]
+    assert replies == expected, f"expected {expected}, but {replies} came"
+
+
+async def test_an_empty_message_comes_back(app):
+    async with app.test_client().websocket("/ws") as alice:
+        await alice.send("")
+        reply = await alice.receive()
+    assert reply == "echo ", f"sent an empty message: expected 'echo ', but {reply!r} came"
+
+
+async def test_two_clients_do_not_hear_each_other(app):
+    test_client = app.test_client()
+    async with test_client.websocket("/ws") as alice, test_client.websocket("/ws") as bob:
+        await alice.send("from alice")
+        await alice.receive()
+        await bob.send("from bob")
+        reply = await bob.receive()
+    assert reply == "echo from bob", (
+        f"bob said 'from bob', but the first that he hears is {reply!r}"
+    )
+
+
+async def test_a_client_that_leaves_ends_its_handler(app):
+    async with app.test_client().websocket("/ws") as alice:
+        await alice.send("hello")
+        await alice.receive()
+    # Leaving the block waits for her handler to end, and fails if it does not.
+
+
+async def test_a_plain_get_is_refused(app):
+    response = await app.test_client().get("/ws")
+    assert response.status_code == 400, (
+        f"a plain GET on /ws should be answered with 400, not {response.status}: "
+        "is the route made with @app.websocket?"
+    )
