@@ -251,14 +251,14 @@ class Refused(WebsocketResponseError, AssertionError):
 
 
 class Closed(AssertionError):
-    """The server closed the connection, with the close code in `.code`."""
+    """The server closed the connection: the close code is in `.code`, and `.reason` says why."""
 
-    def __init__(self, app, path, code):
+    def __init__(self, app, path, code, reason=""):
         hint = ": a handler that returns ends its connection, so is there a loop?"
         super().__init__(
             f"the server closes the connection on {path} with code {code}{because(app) or hint}"
         )
-        self.code = code
+        self.code, self.reason = code, reason
 
 
 def no_answer(app, path):
@@ -301,6 +301,7 @@ class InProcessConnection:
 
     def __init__(self, app, scope):
         self.app, self.scope, self.path = app, scope, scope["path"]
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}  # as Uvicorn has it
         self.to_app, self.from_app = asyncio.Queue(), asyncio.Queue()
         self.reads = asyncio.Event()
         self.reads.set()
@@ -338,7 +339,7 @@ class InProcessConnection:
     async def receive(self):
         message = await self._next()
         if message["type"] == "websocket.close":
-            raise Closed(self.app, self.path, message.get("code", 1000))
+            raise Closed(self.app, self.path, message.get("code", 1000), message.get("reason", ""))
         if message["type"] != "websocket.send":
             raise nothing_came(self.app, self.path, self.sent)
         return message["bytes"] if message.get("text") is None else message["text"]
@@ -591,7 +592,8 @@ class LiveConnection:
         except TimeoutError:
             raise nothing_came(self.app, self.path, self.sent) from None
         except ConnectionClosed:
-            raise Closed(self.app, self.path, self.connection.close_code) from None
+            closed = self.connection
+            raise Closed(self.app, self.path, closed.close_code, closed.close_reason) from None
 
     def stop_reading(self):
         self.connection.transport.pause_reading()
@@ -641,6 +643,14 @@ class LogClient:
             await self._take_frame()
         self.last, text = self.waiting.popleft()
         return text
+
+    async def closing(self):
+        """The close code and the reason, when the server closes; passes over what comes before."""
+        try:
+            while True:
+                await self.connection.receive()
+        except Closed as closed:
+            return closed.code, closed.reason
 
     async def _take_frame(self):
         data = await self.connection.receive()

@@ -3,8 +3,9 @@
 import asyncio
 from contextlib import closing, suppress
 
-from log import Log
 from quart import Quart, render_template, request, websocket
+
+from log import Log
 
 app = Quart(__name__)
 # Without this, browsers keep style sheets and scripts for 12 hours and miss your changes.
@@ -45,9 +46,10 @@ async def receiving():
 async def sending(cursor, gap):
     send = websocket.scope["send"]
     frame = log.place(cursor, gap)
-    while True:
-        await send({"type": "websocket.send", "text": frame})
-        frame, cursor = await log.after(cursor)
+    with suppress(OSError):  # the client may vanish
+        while True:
+            await send({"type": "websocket.send", "text": frame})
+            frame, cursor = await log.after(cursor)
 
 
 @app.websocket("/api/v3/ws")

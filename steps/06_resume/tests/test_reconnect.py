@@ -109,4 +109,5 @@ async def test_after_it_has_come_back_the_page_is_quick_again(page_at):
           return waits;
         }}"""
     )
+    assert waits, "the page does not connect again when its socket closes"
     assert waits[-1] <= waits[0], f"it was connected, and then waits {waits[-1]} s to come back"
