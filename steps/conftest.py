@@ -160,6 +160,8 @@ def load(project):
     sys.path.insert(0, str(project))  # for modules beside websocket.py
     try:
         app = runpy.run_path(str(path), run_name="websocket").get("app")
+        serve = project / "serve.py"  # how to serve it for real, from step 7 on
+        settings = runpy.run_path(str(serve)).get("SETTINGS", {}) if serve.is_file() else {}
     except (Exception, SystemExit) as error:
         reason = describe(error)
         return NoApp(reason if re.match(r"\w+\.py", reason) else f"websocket.py: {reason}")
@@ -173,7 +175,7 @@ def load(project):
         return NoApp("websocket.py makes no `app` that is a Quart app")
     app.test_client_class = InProcessClient
     app.test_app_class = InProcessApp
-    app.errors, app.never_awaited = [], never_awaited
+    app.errors, app.never_awaited, app.settings = [], never_awaited, settings
     app.is_stuck = False
     for signal in (got_request_exception, got_websocket_exception):
         signal.connect(remember_error, app)
@@ -432,14 +434,14 @@ class LiveServer:
         self.port = listener.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}/"
+        settings = {
+            "ws": "websockets-sansio",
+            "ws_per_message_deflate": False,  # or a message of zeros would be none
+            "timeout_graceful_shutdown": 1,
+            **self.app.settings,
+        }
         config = uvicorn.Config(
-            self.asgi,
-            interface="asgi3",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,  # or a message of zeros would be none
-            lifespan="on",
-            log_level="critical",
-            timeout_graceful_shutdown=1,
+            self.asgi, interface="asgi3", lifespan="on", log_level="critical", **settings
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(
@@ -543,7 +545,9 @@ class LiveClient:
 
 class LiveConnection:
     def __init__(self, server, path, headers):
-        self.server, self.app, self.path, self.headers = server, server.app, path, headers
+        self.server, self.app, self.path = server, server.app, path
+        self.headers = dict(headers or {})
+        self.host = self.headers.pop("Host", server.host)
         self.sent = None
 
     async def __aenter__(self):
@@ -555,7 +559,7 @@ class LiveConnection:
         sock.connect(("127.0.0.1", self.server.port))
         try:
             self.connection = await connect(
-                f"ws://{self.server.host}{self.path}",
+                f"ws://{self.host}{self.path}",
                 sock=sock,
                 additional_headers=self.headers,
                 open_timeout=DEADLINE,
@@ -651,6 +655,10 @@ class LogClient:
                 await self.connection.receive()
         except Closed as closed:
             return closed.code, closed.reason
+        except AssertionError:
+            raise AssertionError(
+                "the server should close the connection: it is not closed"
+            ) from None
 
     async def _take_frame(self):
         data = await self.connection.receive()

@@ -179,13 +179,14 @@ def serve(project, port, again=False):
 
         await app(scope, receive_both if scope["type"] == "websocket" else receive, send)
 
+    serve = project / "serve.py"  # how to serve it for real, from step 7 on
+    settings = {
+        "ws": "websockets-sansio",
+        "timeout_graceful_shutdown": 0.3,
+        **(runpy.run_path(str(serve))["SETTINGS"] if serve.is_file() else {}),
+    }
     config = uvicorn.Config(
-        asgi,
-        interface="asgi3",
-        ws="websockets-sansio",
-        lifespan="on",
-        log_level="warning",
-        timeout_graceful_shutdown=0.3,
+        asgi, interface="asgi3", lifespan="on", log_level="warning", **settings
     )
     server = Server(config)
 
