@@ -5,7 +5,6 @@ slow, waits for a line, runs pytest, and writes a line of JSON for each promise.
 """
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from json import dumps, loads
 from pathlib import Path
 
 from workshop.environment import ROOT, end
@@ -91,7 +91,7 @@ class Checker:
                 watchdog = threading.Timer(SILENCE, give_up)
                 watchdog.start()
                 try:
-                    event = json.loads(line)
+                    event = loads(line)
                 except ValueError:
                     break  # it was ended while it wrote
                 if "promises" in event:
@@ -153,7 +153,7 @@ class Teller:
 
     def tell(self, **event):
         """Write one event."""
-        print(json.dumps(event), file=self.output, flush=True)
+        print(dumps(event), file=self.output, flush=True)
 
     def pytest_addoption(self, parser):
         """Know the option that `Checker` gives."""

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 pytestmark = pytest.mark.asyncio
@@ -181,7 +183,11 @@ async def test_http_on_the_tcp_port_is_no_message(app, log_client, tcp_connect):
     async with app.test_app(), log_client() as alice:
         reader, writer = await tcp_connect()
         writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\r\n")
-        await reader.read()  # until the app ends the connection
+        try:
+            async with asyncio.timeout(2):
+                await reader.read()  # until the app ends the connection
+        except TimeoutError:
+            pytest.fail("2 s later, a client that speaks HTTP by TCP is still connected")
         await say(alice, "nothing came before this")
 
 
