@@ -217,15 +217,19 @@ async def _misbehave(lab, bad, label, data):
     """Send bytes and then a word: what comes first tells whether the bytes were let through."""
     if bad.fate:
         return lab.tell(label, bad.fate)
-    word = secrets.token_hex(4)
-    lab.good.last.clear()
+    word, good = secrets.token_hex(4), lab.good
+    losses = len(good.losses)
+    good.last.clear()
     bad.start_reading()
     bad.writer.write(data)
     await asyncio.sleep(0.05)  # or the word may be refused in place of the bytes
     bad.writer.write(frame(word))
-    await until(lambda: bad.fate or any(text == word for text, _ in lab.good.last), 3)
-    others = [text for text, _ in lab.good.last if text != word]
+    await until(lambda: bad.fate or any(text == word for text, _ in good.last), 3)
+    others = [text for text, _ in good.last if text != word]
     heard = f"; everyone gets {others[0]!r}" if others else ""
+    if len(good.losses) > losses:
+        heard += "; the good client is THROWN OUT"
+        await until(lambda: good.is_in, 3)
     lab.tell(label, (bad.fate or "let through") + heard)
 
 

@@ -174,15 +174,20 @@ class Lab:
 
 
 class Good:
-    """A client that behaves: it says something ten times a second, and listens to everything."""
+    """A client that behaves: it speaks ten times a second, hears everything, and comes back."""
 
     def __init__(self, lab):
         self.uri, self.tag = f"ws://{HOST}:{lab.port}{lab.path}", secrets.token_hex(4)
         self.waiting, self.delays, self.heard, self.last = {}, [], 0, deque(maxlen=100)
+        self.losses, self.is_in = [], False
 
-    async def __aenter__(self):
+    async def connect(self):
         options = {"proxy": None, "max_size": None, "compression": None}
         self.connection = await connect(self.uri, **options)
+        self.is_in = True
+
+    async def __aenter__(self):
+        await self.connect()
         self.tasks = [asyncio.create_task(self.speaking()), asyncio.create_task(self.hearing())]
         return self
 
@@ -192,22 +197,35 @@ class Good:
         self.connection.transport.abort()
 
     async def speaking(self):
-        with suppress(*GONE):
-            while True:
+        while True:
+            if self.is_in:
                 word = f"{self.tag} {time.monotonic()}"
                 self.waiting[word] = time.monotonic()
-                await self.connection.send(word)
-                await asyncio.sleep(0.1)
+                with suppress(*GONE):
+                    await self.connection.send(word)
+            await asyncio.sleep(0.1)
 
     async def hearing(self):
-        with suppress(*GONE):
-            async for message in self.connection:
-                for text in _texts(message, self.uri):
-                    if text in self.waiting:
-                        self.delays.append(time.monotonic() - self.waiting.pop(text))
-                    elif not (isinstance(text, str) and text.startswith(self.tag)):
-                        self.heard += 1
-                        self.last.append((text[:60], len(text)))
+        while True:
+            with suppress(*GONE):
+                if not self.is_in:
+                    await self.connect()
+                async for message in self.connection:
+                    self.hear(message)
+            if self.is_in:
+                self.is_in = False
+                connection = self.connection
+                self.losses.append(code_words(connection.close_code, connection.close_reason))
+                self.waiting.clear()
+            await asyncio.sleep(0.2)
+
+    def hear(self, message):
+        for text in _texts(message, self.uri):
+            if text in self.waiting:
+                self.delays.append(time.monotonic() - self.waiting.pop(text))
+            elif not (isinstance(text, str) and text.startswith(self.tag)):
+                self.heard += 1
+                self.last.append((text[:60], len(text)))
 
     def report(self):
         """What it noticed since it was last asked, in words."""
@@ -219,9 +237,8 @@ class Good:
             words += f", at worst {ms(max(delays + late))}"
         if len(late) > 1:
             words += f"; has not yet heard {len(late)} of its messages"
-        if self.connection.close_code:
-            reason = self.connection.close_reason
-            words += f"; LOST its connection: {code_words(self.connection.close_code, reason)}"
+        if self.losses:
+            words += f"; LOST its connection {len(self.losses)} ×: {', '.join(self.losses)}"
         return words
 
 
@@ -235,10 +252,12 @@ def _texts(message, uri):
 
 
 def ms(seconds):
+    """The words for a time: in ms, or in s from 1 s on."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def code_words(code, reason):
+    """The words for a close code and its reason, if there is one."""
     return f"{code} ({reason})" if reason else f"{code}"
 
 
