@@ -44,7 +44,7 @@ async def _play(fault, limits, lab):
             lab.tell("a good client, alone", lab.good.report())
             before, files = lab.server.memory(), lab.server.files()
             await fault(lab, **limits)
-            await until(lambda: not lab.good.waiting, 5)
+            await until(lambda: lab.good.delays and not lab.good.waiting, 5)
             lab.tell("the good client beside it", lab.good.report())
             await lab.settle(before)
             more = f"; open files {files} → {lab.server.files()}" if files else ""
