@@ -1,8 +1,10 @@
 """The words of the command and its exit codes, and nothing else."""
 
+import inspect
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -379,6 +381,81 @@ def release(exercise, remote, exercises, force):
     pushed = branches.push(remote, names, force)
     for name in names:
         click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")
+
+
+class Fault(click.Command):
+    """A command whose help has a sentence on each fault, and loads them for that only."""
+
+    @property
+    def help(self):
+        """What the command does, and what each fault is."""
+        from workshop.faults import FAULTS
+
+        return "\n\n".join([self.about, *(f"{name}: {it.__doc__}" for name, it in FAULTS.items())])
+
+    @help.setter
+    def help(self, about):
+        self.about = inspect.cleandoc(about)
+
+
+@main_group.command(cls=Fault, short_help="Play a bad client against a step, and see who suffers.")
+@click.argument("fault")
+@click.argument("target", default=steps.DEFAULT)
+@click.option("--seconds", type=click.FloatRange(0.1, 60), help="Of silent and flood: how long.")
+@click.option("--megabytes", type=click.IntRange(1, 1024), help="Of slow, flood, huge: how much.")
+@click.option("--clients", type=click.IntRange(1, 5000), help="Of storm: how many.")
+def fault(fault, target, **limits):
+    """Play a bad client against a running step, and see what it does to the others.
+
+    TARGET is a step's number, its name, or a folder with a websocket.py, which is then served for
+    as long as it takes; or http://127.0.0.1:PORT, where one of yours runs already. Without it, step
+    5 is served. Each FAULT is bounded in time and size, and Ctrl-C stops it at once.
+    """
+    from workshop import faults, lab
+
+    if fault not in faults.FAULTS:
+        raise click.UsageError(
+            f"there is no fault {fault!r}; the faults are {', '.join(faults.FAULTS)}"
+        )
+    limits = {name: value for name, value in limits.items() if value is not None}
+    for name in limits.keys() - faults.limits_of(fault):
+        raise click.UsageError(f"{fault} has no --{name}")
+    environment.ensure("default", "develop")
+    click.secho(f"{fault}: {faults.FAULTS[fault].__doc__}", bold=True)
+    report = Report()
+    try:
+        faults.play(fault, target, report.tell, report.progress, **limits)
+    except (lab.CannotPlay, serving.NotServed) as problem:
+        report.clear()
+        raise click.ClickException(str(problem)) from None
+    except KeyboardInterrupt:
+        click.echo("\nStopped.")
+        sys.exit(130)
+
+
+class Report:
+    """What a fault tells, line by line, and how far it is, which a terminal shows in one place."""
+
+    def __init__(self):
+        self.is_terminal, self.last = sys.stdout.isatty(), time.monotonic()
+
+    def clear(self):
+        """Take away how far it was."""
+        if self.is_terminal:
+            click.echo("\r\033[K", nl=False)
+
+    def tell(self, label, words):
+        """Print what was seen."""
+        self.clear()
+        click.echo(f"  {click.style(f'{label:<36}', fg='cyan')} {words}")
+        sys.stdout.flush()
+
+    def progress(self, words):
+        """Say how far it is: at once on a terminal, and else every two seconds."""
+        if time.monotonic() - self.last > (0.1 if self.is_terminal else 2):
+            self.last = time.monotonic()
+            self.clear()
+            click.secho(f"  … {words}", dim=True, nl=not self.is_terminal)
 
 
 @main_group.command()

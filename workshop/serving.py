@@ -13,12 +13,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
 FIRST_TCP_PORT = 5001  # of the step that has a TCP source
+START_SECONDS = 30
 STOP_SECONDS = 3  # how long a server may take to say goodbye to its clients
 PORT_TAKEN, BAD_PROJECT = 1, 2  # exit codes
 FAILED_TO_START = 3  # Uvicorn's exit code when the app's own start fails
@@ -37,13 +40,7 @@ def run(project, port=None):
 
     port = chosen_port(port, FIRST_PORT)
     environ = {"QUART_TCP_PORT": str(free_port(FIRST_TCP_PORT, besides=port)), **os.environ}
-    command = [sys.executable, __file__, str(project), str(port)]
-    options = {"env": environ, "cwd": project, "stdin": subprocess.PIPE}
-    if os.name == "nt":
-        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
-    for name in ("SIGTERM", "SIGBREAK"):  # stop it as Ctrl-C does
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+    command, options = _how_to_serve(project, port, environ)
     child = subprocess.Popen(command, **options)
     was_restarted = False
     try:
@@ -62,6 +59,57 @@ def run(project, port=None):
     finally:
         _stop(child)
     return 0
+
+
+def _how_to_serve(project, port, environ):
+    """The command that serves a project, and Popen's options; SIGTERM now stops as Ctrl-C does."""
+    options = {"env": environ, "cwd": project, "stdin": subprocess.PIPE}
+    if os.name == "nt":
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+    for name in ("SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    return [sys.executable, __file__, str(project), str(port)], options
+
+
+class NotServed(Exception):
+    """A project could not be started; the message says why."""
+
+
+@dataclass
+class Served:
+    """A project that is served: on which port, by which process, what that printed so far."""
+
+    port: int
+    child: subprocess.Popen
+    lines: list
+
+
+@contextlib.contextmanager
+def served(project):
+    """Serve a project as `run` does, but on a free port, once, and for the length of a `with`.
+
+    What it prints is kept. Raises NotServed if it is not served within 30 s.
+    """
+    with listen(0) as one, listen(0) as other:
+        port, tcp_port = one.getsockname()[1], other.getsockname()[1]
+    environ = {**os.environ, "QUART_TCP_PORT": str(tcp_port), "PYTHONUTF8": "1"}
+    command, options = _how_to_serve(project, port, environ)
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    child = subprocess.Popen(command, **options, **output, errors="replace")
+    lines = []
+    reader = threading.Thread(target=lambda: lines.extend(child.stdout), daemon=True)
+    reader.start()
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not any("is served at" in line for line in lines):
+            if child.poll() is not None or time.monotonic() > deadline:
+                reader.join(1)
+                raise NotServed(f"{project.name} cannot be served: {''.join(lines).strip()}")
+            time.sleep(0.02)
+        yield Served(port, child, lines)
+    finally:
+        _stop(child)
 
 
 def _stop(child):

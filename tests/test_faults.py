@@ -1,0 +1,225 @@
+"""The fault lab: each bad client is played to its end, and what it tells is what happened."""
+
+import re
+import socket
+
+import pytest
+from repo import free_port
+
+SUFFERS = {  # what is seen at step 5: the words that lead to a label, and what follows it
+    "slow --megabytes 8": [
+        (r"a good client hears", r"8.0 of 8 MB"),
+        (r"server memory, with a slow one", r"\d+ MB → \d+ MB \(\+[4-9]\.\d\)"),
+        (r"it wakes up and reads on", r"8\.\d MB; still connected"),
+    ],
+    "silent --seconds 1": [
+        (r"the silent client", r"still connected after 1 s"),
+        (r"the deaf client", r"still connected after 1 s"),
+    ],
+    "vanish": [
+        (r"resets its connection", r"forgotten after \d+ ms"),
+        (r"closes TCP and no more", r"forgotten after \d+ ms"),
+        (r"resets amid a message", r"forgotten after \d+ ms"),
+    ],
+    "flood --seconds 0.1 --megabytes 8": [
+        (r"small messages", r"[\d,]{5,} in \d+.\d s"),
+        (r"the flooder", r"still connected"),
+        (r"in bulk", r"8 of 8 MB"),
+    ],
+    "huge --megabytes 16": [
+        (r"4,096 bytes", r"everyone gets it"),
+        (r"4,097 bytes", r"everyone gets it"),
+        (r"16,777,217 bytes", r"closed with 1009"),
+    ],
+    "garbage": [
+        (r"text that is not UTF-8", r"closed with 1007"),
+        (r"a reserved opcode", r"closed with 1002"),
+        (r"a frame without a mask", r"closed with 1002"),
+        (r"a binary message", r"let through; everyone gets b'binary'"),
+        (r"JSON that is cut off", r"let through; everyone gets '{\"last\": '"),
+        (r"a TCP line, not UTF-8", r"Send lines of UTF-8"),
+    ],
+    "foreign": [
+        (r"no Origin", r"let in; POST: HTTP 204"),
+        (r"http://evil.example", r"let in; POST: HTTP 204"),
+        (r"HTTP to the TCP source", r"everyone gets 4 lines"),
+    ],
+    "storm --clients 60": [
+        (r"let in", r"60 of 60 in"),
+        (r"all leave at once", r"forgotten after \d+ ms"),
+    ],
+}
+# A project that lets in seven from each address and keeps its doors closed, in the words of v3.
+STRICT = """
+import asyncio, json
+from urllib.parse import urlsplit
+from quart import Quart, abort, request, websocket
+app = Quart(__name__)
+inside, texts = set(), []
+@app.before_websocket
+async def before():
+    check(websocket)
+    if len(inside) >= 7:
+        abort(429)
+@app.before_request
+async def before_post():
+    check(request)
+def check(asked):
+    origin = asked.headers.get("Origin")
+    if origin and urlsplit(origin).netloc != asked.host:
+        abort(403)
+def say(text):
+    for queue in inside:
+        queue.put_nowait(text)
+async def hearing(queue):
+    while True:
+        said = [await queue.get()]
+        await websocket.send(json.dumps({"first": 1, "messages": said}))
+@app.websocket("/api/v3/ws")
+async def ws():
+    if not websocket.args.get("last", "0").isdecimal():
+        abort(400)
+    queue = asyncio.Queue()
+    await websocket.accept()
+    inside.add(queue)
+    await websocket.send(json.dumps({"log": "x", "last": 0, "gap": None}))
+    task = asyncio.create_task(hearing(queue))
+    try:
+        for _ in range(500):
+            text = await websocket.receive()
+            if not isinstance(text, str):
+                return await websocket.close(1003, "text only")
+            if len(text.encode()) > 4096:
+                return await websocket.close(1009, "4 KiB at most")
+            say(text)
+        await websocket.close(1008, "too many messages")
+    finally:
+        task.cancel()
+        inside.discard(queue)
+@app.post("/api/v2/messages")
+async def post():
+    say((await request.get_data()).decode())
+    return "", 204
+"""
+HOLDS = {
+    "flood --seconds 0.2 --megabytes 8": [
+        (r"the flooder", r"closed with 1008 \(too many messages\)")
+    ],
+    "huge --megabytes 1": [
+        (r"4,096 bytes", r"everyone gets it"),
+        (r"4,097 bytes", r"closed with 1009 \(4 KiB at most\)"),
+    ],
+    "garbage": [
+        (r"a binary message", r"closed with 1003 \(text only\)"),
+        (r"\?log=x&last=zzz", r"refused with HTTP 400"),
+        (r"an empty message", r"let through; everyone gets ''"),
+        (r"a TCP line, not UTF-8", r"not known where|nothing"),
+    ],
+    "foreign": [
+        (r"http://127.0.0.1:\d+", r"let in; POST: HTTP 204"),
+        (r"null", r"refused with HTTP 403; POST: HTTP 403"),
+        (r"http://127.0.0.1:\d+.evil.example", r"refused with HTTP 403; POST: HTTP 403"),
+    ],
+    "storm --clients 20": [
+        (r"let in", r"6 of 20 in"),
+        (r"the others", r"14 refused with HTTP 429"),
+    ],
+    "slow --megabytes 1": [(r"a good client hears", r"1.0 of 1 MB")],  # by POSTs: it has no TCP
+}
+
+
+def played(process):
+    """What a fault printed, once it has ended well and left no server behind."""
+    code, output = process.end(60)
+    assert code == 0, output
+    assert "Traceback" not in output
+    port = int(re.search(r"ws://127.0.0.1:(\d+)/", output)[1])
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 0.5)
+    assert re.search(r"a good client, alone +hears itself after \d+ ms", output), output
+    assert re.search(r"server memory, in the end +\d+ MB → \d+ MB", output), output
+    return output
+
+
+def assert_seen(output, seen):
+    for label, words in seen:
+        assert re.search(rf"^  {label} +{words}", output, re.MULTILINE), (label, words, output)
+
+
+@pytest.mark.parametrize("fault", SUFFERS, ids=lambda fault: fault.split()[0])
+def test_a_fault_tells_how_step_5_suffers(fault, workshop):
+    name, *options = fault.split()
+    output = played(workshop("fault", name, "5", *options))
+    assert_seen(output, SUFFERS[fault])
+    assert "LOST" not in output
+
+
+@pytest.mark.parametrize("fault", HOLDS, ids=lambda fault: fault.split()[0])
+def test_a_fault_tells_how_a_strict_server_holds(fault, workshop, tmp_path):
+    (tmp_path / "websocket.py").write_text(STRICT, encoding="utf-8")
+    name, *options = fault.split()
+    assert_seen(played(workshop("fault", name, tmp_path, *options)), HOLDS[fault])
+
+
+def test_a_server_that_runs_already_is_played_against_and_goes_on(workshop):
+    port = free_port()
+    server = workshop("run", "5", "--port", port, env={"QUART_TCP_PORT": "0"})
+    server.wait_for("is served at")
+    process = workshop("fault", "vanish", f"http://127.0.0.1:{port}")
+    code, output = process.end()
+    assert code == 0, output
+    assert_seen(output, [(r"server memory, in the end", r"\d+ MB → \d+ MB")])
+    assert server.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["vanish", "http://example.com"], 1, "against 127.0.0.1 only"),
+        (["vanish", "http://127.0.0.1:99999"], 1, "against 127.0.0.1 only"),
+        (["vanish", "3"], 1, "it broadcasts nothing"),
+        (["vanish", "9"], 2, "05_broadcast"),
+        (["vanquish"], 2, "the faults are slow, silent, vanish"),
+        (["vanish", "--seconds", "3"], 2, "vanish has no --seconds"),
+    ],
+)
+def test_what_cannot_be_played_is_one_sentence(arguments, code, told, workshop):
+    exit_code, output = workshop("fault", *arguments).end()
+    assert exit_code == code, output
+    assert told in output
+    assert "Traceback" not in output
+
+
+def test_a_port_on_which_nobody_listens_is_one_sentence(workshop):
+    code, output = workshop("fault", "vanish", f"http://127.0.0.1:{free_port()}").end()
+    assert code == 1
+    assert "nothing listens there" in output
+    assert "Traceback" not in output
+
+
+def test_a_project_that_cannot_be_loaded_is_told_why(workshop, tmp_path):
+    (tmp_path / "websocket.py").write_text("import flusk\n", encoding="utf-8")
+    code, output = workshop("fault", "vanish", tmp_path).end()
+    assert code == 1
+    assert "websocket.py, line 1: ModuleNotFoundError" in output
+    assert "Traceback" not in output
+
+
+def test_ctrl_c_stops_at_once_and_leaves_nothing_running(workshop):
+    process = workshop("fault", "silent")
+    port = int(process.wait_for("ws://").split(":")[2].split("/")[0])
+    process.wait_for("a deaf one")
+    process.interrupt()
+    code, output = process.end(3)
+    assert code == 130, output
+    assert "Stopped." in output
+    assert "Traceback" not in output
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 0.5)
+
+
+def test_help_has_a_sentence_on_each_fault(workshop):
+    code, output = workshop("fault", "--help").end()
+    assert code == 0
+    for fault in SUFFERS:
+        assert re.search(rf"^  {fault.split()[0]}: [A-Z]", output, re.MULTILINE)

@@ -1,0 +1,306 @@
+"""Bad clients: each is played against a running step, and what both sides saw is told."""
+
+import asyncio
+import inspect
+import re
+import secrets
+import time
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
+
+from workshop import serving, steps
+from workshop.lab import GONE, HOST, LONGEST, MB, Bad, CannotPlay, Good, Lab, frame, ms, until
+
+
+def play(name, target, tell, progress, **limits):
+    """Play a fault against a step, a folder, or an address; `tell` gets a label and words.
+
+    `progress` gets the words of what is under way. Raises CannotPlay or steps.UnknownTarget.
+    """
+    fault = FAULTS[name]
+    if "//" not in target:
+        with serving.served(steps.find(target)) as server:
+            lines = len(server.lines)
+            asyncio.run(_play(fault, limits, Lab(server.port, tell, progress)))
+            said = [text for line in server.lines[lines:] if (text := line.strip(" |+-\n"))]
+            tell("the server printed", f"{len(said)} lines" if said else "nothing")
+            if said:
+                tell("the last line", said[-1][:100])
+            if server.child.poll() is not None:
+                tell("the server", f"ENDED, with exit code {server.child.returncode}")
+        return
+    address = re.fullmatch(r"http://127\.0\.0\.1:(\d{1,5})/?", target)
+    if not address or not 0 < int(address[1]) < 65536:
+        raise CannotPlay(f"faults are played against {HOST} only: http://{HOST}:PORT")
+    asyncio.run(_play(fault, limits, Lab(int(address[1]), tell, progress)))
+
+
+async def _play(fault, limits, lab):
+    await lab.find_path()
+    try:
+        async with Good(lab) as lab.good:
+            lab.tell("target", f"ws://{HOST}:{lab.port}{lab.path}")
+            await asyncio.sleep(0.5)
+            lab.tell("a good client, alone", lab.good.report())
+            before, files = lab.server.memory(), lab.server.files()
+            await fault(lab, **limits)
+            await until(lambda: lab.good.delays and not lab.good.waiting, 5)
+            lab.tell("the good client beside it", lab.good.report())
+            await lab.settle(before)
+            more = f"; open files {files} → {lab.server.files()}" if files else ""
+            lab.tell("server memory, in the end", f"{lab.server.change(before)}{more}")
+    except GONE as error:
+        raise CannotPlay(f"the server refused a well-behaved client: {error}") from None
+
+
+# The faults
+
+
+async def slow(lab, megabytes=40):
+    """A client connects and never reads, while 40 MB are broadcast: who pays for it?"""
+    grown = None
+    for wakes in (False, True):
+        before = lab.server.memory()
+        async with Bad(lab) as bad:
+            if bad.fate:
+                return lab.tell("a slow client", bad.fate)
+            heard = await lab.broadcast(megabytes)
+            lab.tell("a good client hears", f"{heard:.1f} of {megabytes} MB; {lab.good.report()}")
+            lab.tell("server memory, with a slow one", lab.server.change(before))
+            if wakes:
+                fate = await bad.ended(3)
+                lab.tell("it wakes up and reads on", f"{bad.received / MB:.1f} MB; {fate}")
+            else:
+                grown = before and lab.server.memory() - before
+                held = {True: "is still held", False: "was let go", None: "is not known"}
+                lab.tell("its connection", held[lab.server.holds(bad.port)])
+        await lab.settle(before)
+        lab.tell("server memory, when it has left", lab.server.change(before))
+        if not wakes and grown and grown > 5:
+            lab.tell("", "What is freed may stay with the process: see what a second one adds.")
+
+
+async def silent(lab, seconds=60):
+    """A client answers no ping and never leaves: how long until the server is rid of it?"""
+    async with Bad(lab) as bad, Bad(lab) as deaf:
+        lab.tell("a silent client reads", f"but answers nothing, for {seconds:g} s at most")
+        bad.start_reading()
+        heard = await lab.broadcast(8)  # which is more than the buffers between them hold
+        lab.tell("a deaf one does not read", f"and {heard:.0f} MB wait for it")
+        gone = {}
+        while len(gone) < 2 and time.monotonic() < bad.started + seconds:
+            passed = time.monotonic() - bad.started
+            if bad.fate and bad not in gone:
+                gone[bad] = f"{bad.fate} after {passed:.1f} s"
+            if deaf not in gone and lab.server.holds(deaf.port) is False:
+                gone[deaf] = f"let go after {passed:.1f} s"
+            lab.progress(f"{passed:.0f} of {seconds:g} s, pings not answered: {bad.pings}")
+            await asyncio.sleep(0.1)
+        lab.tell("the silent client", gone.get(bad, f"still connected after {seconds:g} s"))
+        if not lab.server.processes:
+            gone[deaf] = "not known"
+        lab.tell("the deaf client", gone.get(deaf, f"still connected after {seconds:g} s"))
+
+
+async def vanish(lab):
+    """A client goes without a goodbye, in three ways: how soon is it forgotten?"""
+    ways = {
+        "resets its connection": (False, b""),
+        "closes TCP and no more": (True, b""),
+        "resets amid a message": (False, frame("half a message" * 9)[:50]),
+    }
+    for label, (politely, half) in ways.items():
+        async with Bad(lab) as bad:
+            bad.writer.write(half)
+            await asyncio.sleep(0.05)
+            files = lab.server.files()
+            bad.leave(politely)
+            left = time.monotonic()
+            if bad.fate or files is None:
+                lab.tell(label, bad.fate or "not known on this system")
+            elif await until(lambda files=files: (lab.server.files() or 0) < files, 5):
+                lab.tell(label, f"forgotten after {ms(time.monotonic() - left)}")
+            else:
+                lab.tell(label, "not forgotten after 5 s")
+
+
+async def flood(lab, seconds=3, megabytes=300):
+    """A client says as much as it can, first in small messages, then in bulk without reading."""
+    before, first = lab.server.memory(), lab.good.heard
+    async with Bad(lab) as bad:
+        bad.start_reading()
+        sent = await _push(lab, bad, "flood", 10**6, seconds)
+        took = time.monotonic() - bad.started
+        lab.tell("small messages", f"{sent:,} in {took:.1f} s, {sent / took:,.0f} a second")
+        await until(lambda: bad.fate or lab.good.heard - first >= sent, 7 * seconds)
+        lab.tell("the flooder", bad.fate or "still connected")
+    took = time.monotonic() - bad.started
+    lab.tell("the good client heard", f"{lab.good.heard - first:,} of them after {took:.1f} s")
+    lab.tell("meanwhile", lab.good.report())
+    if megabytes and lab.server.free() < 4 * megabytes * MB:
+        megabytes = 0
+        lab.tell("in bulk", "left out: too little memory is free on this machine")
+    if megabytes:
+        await until(lambda: not lab.good.waiting, 5)
+        before = lab.server.memory()
+        async with Bad(lab) as bad:
+            sent = await _push(lab, bad, "x" * LONGEST, megabytes * MB // LONGEST, 20)
+            took = time.monotonic() - bad.started
+            lab.tell("in bulk", f"{sent * LONGEST / MB:.0f} of {megabytes} MB in {took:.1f} s")
+            lab.tell("server memory, meanwhile", lab.server.change(before))
+            lab.tell("the flooder", await bad.ended(0.5))
+
+
+async def _push(lab, bad, text, most, seconds):
+    """Write a text again and again, until the server hangs up; returns how often it got it."""
+    frames, sent, deadline = frame(text), 0, time.monotonic() + seconds
+    together = max(1, 65536 // len(frames))
+    with suppress(*GONE, TimeoutError):
+        async with asyncio.timeout(seconds):
+            while sent < most and bad.fate is None and time.monotonic() < deadline:
+                number = min(together, most - sent)
+                bad.writer.write(frames * number)
+                sent += number
+                await bad.writer.drain()
+                await asyncio.sleep(0)  # or nobody else would have a turn
+                lab.progress(
+                    f"{sent:,} messages, {lab.server.memory() or 0:.0f} MB of server memory"
+                )
+    return sent
+
+
+async def huge(lab, megabytes=16):
+    """A client says one message that is too long: by one byte, by far, and beyond all limits."""
+    for size in (LONGEST, LONGEST + 1, megabytes * MB, megabytes * MB + 1):
+        before, started = lab.server.memory(), time.monotonic()
+        async with Bad(lab) as bad:
+            bad.start_reading()
+            lab.good.last.clear()
+            bad.writer.write(frame("x" * size))
+
+            def came(size=size):
+                return any(length == size for _, length in lab.good.last)
+
+            await until(lambda bad=bad, came=came: bad.fate or came(), 10)
+            what = "everyone gets it" if came() else bad.fate or "nothing happens in 10 s"
+            took = ms(time.monotonic() - started)
+            lab.tell(f"{size:,} bytes", f"{what}, after {took}; memory {lab.server.change(before)}")
+
+
+async def garbage(lab):
+    """A client sends what no client may, and what no message should be: what is answered?"""
+    cases = {
+        "text that is not UTF-8": frame(b"\xff\xfe"),
+        "a reserved opcode": frame(b"x", first=0x83),
+        "a reserved bit": frame(b"x", first=0xC1),
+        "a frame without a mask": frame(b"x", masked=False),
+        "a ping of 126 bytes": frame(b"x" * 126, first=0x89),
+        "no frame at all": b"\xff" * 20,
+        "a close code of 1": frame(b"\x00\x01", first=0x88),
+        "a binary message": frame(b"binary", first=0x82),
+        "an empty binary message": frame(b"", first=0x82),
+        "an empty message": frame(""),
+        "JSON that is cut off": frame('{"last": '),
+    }
+    for label, data in cases.items():
+        async with Bad(lab) as bad:
+            await _misbehave(lab, bad, label, data)
+    for query in ("?log=x&last=zzz", "?last=-1", "?log=x&last=" + "9" * 5000, "?log=%ff%00"):
+        async with Bad(lab, query) as bad:
+            await _misbehave(lab, bad, query if len(query) < 25 else f"{query[:13]}99…", b"")
+    lab.tell("a POST, not UTF-8", f"HTTP {await lab.post(bytes([255]))}")
+    answer = await lab.tcp(b"\xff\n")
+    lab.tell("a TCP line, not UTF-8", "not known where" if answer is None else answer or "nothing")
+
+
+async def _misbehave(lab, bad, label, data):
+    """Send bytes and then a word: what comes first tells whether the bytes were let through."""
+    if bad.fate:
+        return lab.tell(label, bad.fate)
+    word, good = secrets.token_hex(4), lab.good
+    losses = len(good.losses)
+    good.last.clear()
+    bad.start_reading()
+    bad.writer.write(data)
+    await asyncio.sleep(0.05)  # or the word may be refused in place of the bytes
+    bad.writer.write(frame(word))
+    await until(lambda: bad.fate or any(text == word for text, _ in good.last), 3)
+    others = [text for text, _ in good.last if text != word]
+    heard = f"; everyone gets {others[0]!r}" if others else ""
+    if len(good.losses) > losses:
+        heard += "; the good client is THROWN OUT"
+        await until(lambda: good.is_in, 3)
+    lab.tell(label, (bad.fate or "let through") + heard)
+
+
+async def foreign(lab):
+    """A page of another site connects, posts, and speaks HTTP to the TCP source: who is let in?"""
+    here = f"{HOST}:{lab.port}"
+    evil = "http://evil.example"
+    origins = [f"http://{here}", evil, "null", f"http://{here}.evil.example"]
+    origins += [f"{evil}:{lab.port}", f"http://{here}@evil.example", f"http://{HOST}:1"]
+    cases = [{}, *({"Origin": origin} for origin in origins)]
+    cases.append({"Origin": evil, "Host": "evil.example"})  # its name leads here: DNS rebinding
+    for headers in cases:
+        label = headers.get("Origin", "no Origin") + (", and as Host" if "Host" in headers else "")
+        async with Bad(lab, **headers) as bad:
+            posted = await lab.post(b"from a page", **headers)
+            lab.tell(label, f"{bad.fate or 'let in'}; POST: HTTP {posted}")
+    lab.good.last.clear()
+    answer = await lab.tcp(f"POST / HTTP/1.1\r\nOrigin: {evil}\r\n\r\nI speak HTTP\r\n".encode())
+    await asyncio.sleep(0.2)
+    lines = [text for text, _ in lab.good.last if text != "from a page"]
+    words = f"everyone gets {len(lines)} lines: {lines}" if lines else answer or "nothing is said"
+    lab.tell("HTTP to the TCP source", "not known where" if answer is None else words)
+
+
+async def storm(lab, clients=500):
+    """Some 500 clients connect at once, stay for a moment, and all go at once."""
+    clients, why = _within_file_limit(clients)
+    if why:
+        lab.tell("clients", f"{clients}: {why}")
+    files = lab.server.files()
+    for label in ("let in", "let in, again", "let in, once more"):
+        before, started = lab.server.memory(), time.monotonic()
+        async with AsyncExitStack() as stack:
+            bad = [Bad(lab) for _ in range(clients)]
+            coming = [asyncio.create_task(stack.enter_async_context(one)) for one in bad]
+            while not all(task.done() for task in coming):
+                await asyncio.wait(coming, timeout=0.5)
+                lab.progress(f"{sum(task.done() for task in coming)} of {clients} have an answer")
+            took = time.monotonic() - started
+            inside = sum(one.fate is None for one in bad)
+            lab.tell(label, f"{inside} of {clients} in {ms(took)}")
+            for fate, count in Counter(one.fate for one in bad if one.fate).items():
+                lab.tell("the others", f"{count} {fate}")
+            await asyncio.sleep(0.5)
+            now = lab.server.memory()
+            each = f", {(now - before) * 1024 / inside:.0f} KiB each" if inside and now else ""
+            lab.tell("server memory, with them", f"{lab.server.change(before)}{each}")
+            lab.tell("a good client", lab.good.report())
+        left = time.monotonic()
+        if files is None:
+            lab.tell("all leave at once", "when they are forgotten is not known on this system")
+        elif await until(lambda: (lab.server.files() or 0) <= files, 10):
+            lab.tell("all leave at once", f"forgotten after {ms(time.monotonic() - left)}")
+        else:
+            lab.tell("all leave at once", f"{lab.server.files() - files} are held after 10 s")
+
+
+def _within_file_limit(clients):
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return clients, ""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and clients > soft - 64:
+        return max(1, soft - 64), f"more files may not be open here (`ulimit -n` is {soft})"
+    return clients, ""
+
+
+def limits_of(name):
+    """The limits that a fault takes, such as {"seconds"}."""
+    return set(inspect.signature(FAULTS[name]).parameters) - {"lab"}
+
+
+FAULTS = {one.__name__: one for one in (slow, silent, vanish, flood, huge, garbage, foreign, storm)}
