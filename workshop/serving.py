@@ -233,9 +233,7 @@ def serve(project, port, again=False):
         "timeout_graceful_shutdown": 0.3,
         **(runpy.run_path(str(serve))["SETTINGS"] if serve.is_file() else {}),
     }
-    config = uvicorn.Config(
-        asgi, interface="asgi3", lifespan="on", log_level="warning", **settings
-    )
+    config = uvicorn.Config(asgi, interface="asgi3", lifespan="on", log_level="warning", **settings)
     server = Server(config)
 
     def stop_without_parent():

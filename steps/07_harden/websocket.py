@@ -22,7 +22,7 @@ log = Log(app.config.get("LOG_SIZE", 1000))
 room = Room(app.config.get("CONNECTIONS", 1000), app.config.get("CONNECTIONS_PER_ADDRESS", 100))
 rate = app.config.get("RATE", 20)  # messages a second, for each client
 posts = TokenBucket(rate)
-origins = app.config.get("ORIGINS", "").split()  # of other pages that may connect
+origins = app.config.get("ORIGINS", "").split()  # pages that may connect, besides this machine's
 quart_app = app.asgi_app
 
 
@@ -44,8 +44,10 @@ async def check_origin():
     asked = request if has_request_context() else websocket
     origin = asked.headers.get("Origin")
     own = [f"http://{asked.host}", f"https://{asked.host}"]
+    # Any name may lead to this machine, so only the machine's own names count by themselves.
+    here = own if asked.host.partition(":")[0] in ("127.0.0.1", "localhost") else []
     # A browser always sends it, and no page can change it; other clients may leave it out.
-    if origin and origin not in own + origins:
+    if origin and origin not in here + origins:
         abort(403)
 
 
@@ -86,11 +88,14 @@ async def sending(cursor, gap):
 
 @app.websocket("/api/v3/ws")
 async def ws_v3():
+    last = websocket.args.get("last", "0")
+    if not last.isdecimal():
+        abort(400)
     with room.seat(websocket.remote_addr):
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:
-                place = log.find(websocket.args.get("log"), websocket.args.get("last", 0, int))
+                place = log.find(websocket.args.get("log"), int(last))
                 tasks.create_task(sending(*place))
                 await receiving()
         except ExceptionGroup as errors:

@@ -44,13 +44,14 @@ async def status_of(connection):
 # ---- Pages
 
 FOREIGN = ["http://evil.example", "null", "http://HOST.evil.example", "http://evil.example/HOST"]
-FOREIGN += ["http://HOST@evil.example", "http://HOST:1", "HOST", "file://", "http://["]
+FOREIGN += ["http://HOST@evil.example", "http://HOST1", "HOST", "file://", "http://["]
+HOST = "127.0.0.1:5000"
 OWN = [None, "http://HOST", "https://HOST", *PAGES.split()]
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
 async def test_a_foreign_page_is_not_let_in(app, origin):
-    headers = {"Host": "chat.local", "Origin": origin.replace("HOST", "chat.local")}
+    headers = {"Host": HOST, "Origin": origin.replace("HOST", HOST)}
     status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
     assert status == 403, f"a page of {headers['Origin']} may connect: {status}"
     post = await app.test_client().post("/api/v2/messages", headers=headers, data="evil")
@@ -59,13 +60,22 @@ async def test_a_foreign_page_is_not_let_in(app, origin):
 
 @pytest.mark.parametrize("origin", OWN)
 async def test_our_own_pages_and_clients_without_one_are_let_in(app, origin):
-    headers = {"Host": "chat.local"}
+    headers = {"Host": HOST}
     if origin:
-        headers["Origin"] = origin.replace("HOST", "chat.local")
+        headers["Origin"] = origin.replace("HOST", HOST)
     status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
     assert status == 101, f"a client with the Origin {origin} should be let in, not {status}"
     post = await app.test_client().post("/api/v2/messages", headers=headers, data="hello")
     assert post.status_code == 204, f"a client with the Origin {origin} gets {post.status}"
+
+
+async def test_a_page_whose_name_was_made_to_lead_here_is_not_let_in(app):
+    headers = {"Host": "evil.example:5000", "Origin": "http://evil.example:5000"}
+    status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
+    assert status == 403, (
+        f"evil.example may tell browsers that it is 127.0.0.1 (DNS rebinding), and gets {status}: "
+        "that Origin and Host are the same is enough for this machine's own names only"
+    )
 
 
 async def test_the_page_may_do_only_what_it_needs(app):
@@ -82,6 +92,13 @@ async def test_the_page_may_do_only_what_it_needs(app):
 async def test_doors_that_nobody_uses_are_gone(app, path):
     status = await status_of(app.test_client().websocket(path))
     assert status in (403, 404), f"{path} should be gone, but answers with {status}"
+
+
+@pytest.mark.parametrize("last", ["-7", "nonsense", "1e9"])
+async def test_a_place_that_is_no_number_is_answered_with_400(app, last):
+    path = f"/api/v3/ws?log=x&last={last}"
+    status = await status_of(app.test_client().websocket(path))
+    assert status == 400, f"{path} should be answered with 400, not {status}"
 
 
 # ---- Messages
