@@ -22,7 +22,7 @@ import urllib.request
 import warnings
 from collections import deque
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -624,6 +624,7 @@ class LogClient:
         query = f"?log={log}&last={last}" if log else ""
         self.connection = app.test_client().websocket(f"/api/v3/ws{query}", **options)
         self.log, self.last, self.gaps, self.frames = "", None, [], 0
+        self.refused = deque()  # messages that the server could not store, from step 8 on
         self.waiting = deque()
 
     async def __aenter__(self):
@@ -648,6 +649,12 @@ class LogClient:
         self.last, text = self.waiting.popleft()
         return text
 
+    async def refusal(self):
+        """The message that the server says it could not store."""
+        while not self.refused:
+            await self._take_frame()
+        return self.refused.popleft()
+
     async def closing(self):
         """The close code and the reason, when the server closes; passes over what comes before."""
         try:
@@ -669,6 +676,8 @@ class LogClient:
                 assert self.log, f"the first frame should tell the client its place, not {data:.80}"
                 frame = {"first": frame["first"], "messages": frame["messages"]}
                 self.waiting += enumerate(frame["messages"], frame["first"])
+            elif "refused" in frame:
+                return self.refused.append(frame["refused"])
             else:
                 self.log, last, gap = frame["log"], frame["last"], frame["gap"]
         except (ValueError, TypeError, KeyError):
@@ -686,9 +695,95 @@ class LogClient:
 
 
 @pytest.fixture
+def connect_to():
+    """Connect a LogClient to an app: `async with connect_to(app) as alice`."""
+    return LogClient
+
+
+@pytest.fixture
 def log_client(app):
     """Connect a LogClient: `async with log_client() as alice`, or with `log` and `last`."""
     return partial(LogClient, app)
+
+
+@pytest.fixture
+def eventually():
+    """Connect a client as soon as the server lets it in: `async with eventually(connect)`."""
+
+    @asynccontextmanager
+    async def eventually(connect, *arguments):
+        deadline = time.monotonic() + 4 + 2 * DEADLINE
+        async with AsyncExitStack() as stack:
+            while True:
+                try:
+                    client = await stack.enter_async_context(connect(*arguments))
+                    break
+                except Refused:
+                    assert time.monotonic() < deadline, "the server lets nobody in again"
+                    await asyncio.sleep(0.05)
+            yield client
+
+    return eventually
+
+
+# ---- Redis, and many servers, from step 8 on
+
+
+class RedisServer:
+    """A Redis server on a free port, whose data outlive it: `.client` commands it."""
+
+    def __init__(self, command, folder):
+        from redis import Redis
+
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self.client = Redis(port=self.port, socket_timeout=START_DEADLINE)
+        self.command = [command, "--port", str(self.port), "--bind", "127.0.0.1"]
+        self.command += ["--dir", str(folder), "--save", "", "--appendonly", "yes"]
+        self.start()
+
+    def start(self):
+        from redis.exceptions import RedisError
+
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_DEADLINE
+        while True:
+            try:
+                return self.client.ping()
+            except RedisError:  # not there yet, or still loading
+                assert time.monotonic() < deadline, "the Redis server does not start"
+                time.sleep(0.01)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(START_DEADLINE)
+
+
+@pytest.fixture
+def redis_server(tmp_path):
+    command = shutil.which("redis-server") or missing(
+        "no Redis server: install it (on Debian: sudo apt install redis-server)"
+    )
+    server = RedisServer(command, tmp_path)
+    yield server
+    server.client.close()
+    server.stop()
+
+
+@pytest.fixture
+def serve(project):
+    """Start a server with the project's app; each call starts another, as other machines do."""
+    apps = []
+
+    def serve():
+        loaded = load(project)
+        assert not isinstance(loaded, NoApp), loaded.reason
+        apps.append(LiveApp(loaded))
+        return apps[-1]
+
+    yield serve
+    for app in apps:
+        app.server.stop(wait=False)
 
 
 # ---- Processes and sockets

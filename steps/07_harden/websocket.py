@@ -89,7 +89,7 @@ async def sending(cursor, gap):
 @app.websocket("/api/v3/ws")
 async def ws_v3():
     last = websocket.args.get("last", "0")
-    if not last.isdecimal():
+    if not re.fullmatch(r"\d{1,15}", last):
         abort(400)
     with room.seat(websocket.remote_addr):
         await websocket.accept()

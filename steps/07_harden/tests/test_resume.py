@@ -126,7 +126,7 @@ async def test_memory_is_bounded_by_the_log_and_not_by_who_reads(log_client):
     )
 
 
-@pytest.mark.parametrize("last", ["7", "99999999999999999999"])
+@pytest.mark.parametrize("last", ["7", "999999999999999"])
 async def test_a_place_that_never_was_harms_nobody(log_client, last):
     async with log_client() as alice:
         await say(alice, "before")

@@ -1,0 +1,90 @@
+"""A log that any number of servers share: a stream in Redis, and a copy of it in each server."""
+
+import asyncio
+import secrets
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from log import Log, NotStored
+
+STREAM, NAME = "workshop:messages", "workshop:log"  # keys in Redis
+
+
+class RedisLog(Log):
+    """The log's name is empty while Redis is away."""
+
+    def __init__(self, size, url):
+        super().__init__(size)
+        self.size, self.copied, self.name = size, None, ""
+        # No retries: a message whose answer was lost would be stored twice.
+        options = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 3, "decode_responses": True}
+        self.redis = Redis.from_url(url, **options)
+        self.outbox = asyncio.Queue()
+
+    def jobs(self):
+        return [self.reading(), self.writing()]
+
+    async def append(self, message):
+        """Have a message stored; who waits for it is woken when it comes back from Redis."""
+        stored = asyncio.get_running_loop().create_future()
+        self.outbox.put_nowait((message, stored))
+        await stored
+
+    async def writing(self):
+        while True:
+            batch = [await self.outbox.get()]
+            while not self.outbox.empty():
+                batch.append(self.outbox.get_nowait())
+            try:
+                # In one transaction, so that a burst comes back, and goes out, as one.
+                async with self.redis.pipeline() as pipeline:
+                    for message, _ in batch:
+                        entry = {"text": message}
+                        pipeline.xadd(STREAM, entry, "0-*", maxlen=self.size, approximate=False)
+                    await pipeline.execute()
+                answer = None
+            except RedisError:
+                answer = NotStored()
+            for _, stored in batch:
+                if not stored.done():  # who sent it may have left
+                    stored.set_exception(answer) if answer else stored.set_result(None)
+
+    async def reading(self):
+        while True:
+            try:
+                await self.find_stream()
+                while await self.copy(block=1000):  # milliseconds
+                    pass
+            except RedisError:
+                self.name = ""
+                self.wake()
+                await asyncio.sleep(0.2)
+
+    async def find_stream(self):
+        """Agree with the other servers on the log's name; copy the log if it is another."""
+        await self.redis.set(NAME, secrets.token_hex(4), nx=True)
+        name = await self.redis.get(NAME)
+        if name != self.copied:
+            self.messages.clear()
+            self.frame.cache_clear()
+            self.last = 0
+            self.copied = name
+            await self.copy()
+        self.name = name
+        self.wake()
+
+    async def copy(self, block=None):
+        """Copy what is new in Redis; returns whether there was anything."""
+        streams = await self.redis.xread({STREAM: f"0-{self.last}"}, block=block)
+        for _, entries in streams:
+            for number, entry in entries:
+                number = int(number.removeprefix("0-"))
+                if number != self.last + 1:  # what is between is no longer kept
+                    self.messages.clear()
+                self.last = number
+                self.messages.append(entry["text"])
+        self.wake()
+        return bool(streams)

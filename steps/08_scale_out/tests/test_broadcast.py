@@ -1,0 +1,153 @@
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture(autouse=True)
+def no_rate_limit(monkeypatch):
+    monkeypatch.setenv("QUART_RATE", "1000000")  # before the app is loaded; no test is a flood
+
+
+async def all_hear(clients, *messages):
+    for client in clients:
+        heard = [await client.receive() for _ in messages]
+        assert heard == list(messages), f"expected {list(messages)}, but a client heard {heard}"
+
+
+@asynccontextmanager
+async def joined(log_client, *names):
+    """Connect a client for each name; who has heard their own name is in."""
+    async with AsyncExitStack() as stack:
+        clients = []
+        for name in names:
+            clients.append(await stack.enter_async_context(log_client()))
+            await clients[-1].send(name)
+            await all_hear(clients, name)
+        yield clients
+
+
+async def test_the_handshake_completes_before_any_message_exists(log_client):
+    async with log_client():
+        pass  # Entering the block is the handshake and the first frame; each has a deadline.
+
+
+async def test_everyone_hears_everyone_in_one_order(log_client):
+    async with joined(log_client, "alice", "bob", "carol") as (alice, bob, carol):
+        for number in "12":
+            for name, client in (("alice", alice), ("bob", bob), ("carol", carol)):
+                await client.send(f"{number} from {name}")
+        order = [await alice.receive() for _ in range(6)]
+        assert len(set(order)) == 6, f"alice should hear six messages once each, but heard {order}"
+        await all_hear([bob, carol], *order)
+
+
+async def test_those_who_stay_still_hear_when_one_leaves(log_client):
+    async with joined(log_client, "alice", "bob") as (alice, bob):
+        async with joined(log_client, "carol"):
+            await all_hear([alice, bob], "carol")
+        await alice.send("still here?")
+        await all_hear([alice, bob], "still here?")
+
+
+async def test_a_client_that_vanishes_harms_nobody(log_client):
+    async with joined(log_client, "alice", "bob", "carol") as (alice, bob, carol):
+        await carol.disconnect()  # without goodbye
+        for message in ("one", "two"):
+            await alice.send(message)
+            await all_hear([alice, bob], message)
+
+
+async def test_a_client_that_only_listens_hears_everyone(log_client):
+    async with log_client() as bob:
+        async with joined(log_client, "alice") as (alice,):
+            await alice.send("hello")
+            await all_hear([bob], "alice", "hello")
+
+
+async def test_a_client_may_send_without_reading(log_client):
+    messages = [f"message {number}" for number in range(100)]
+    async with joined(log_client, "alice", "bob") as (alice, bob):
+        for message in messages:
+            await alice.send(message)
+        await all_hear([bob, alice], *messages)
+
+
+async def test_a_post_reaches_everyone(app, log_client):
+    async with joined(log_client, "alice", "bob", "carol") as clients:
+        response = await app.test_client().post("/api/v2/messages", data="from a POST: ½".encode())
+        assert response.status_code == 204, f"the POST is answered with {response.status}"
+        await all_hear(clients, "from a POST: ½")
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe"], ids=["empty", "not UTF-8"])
+async def test_a_post_that_is_no_message_is_refused_with_a_sentence(app, body):
+    response = await app.test_client().post("/api/v2/messages", data=body)
+    assert response.status_code == 400, f"the POST is answered with {response.status}"
+    assert "UTF-8" in await response.get_data(as_text=True)
+
+
+async def test_a_tcp_line_reaches_everyone(app, log_client, tcp_connect):
+    async with app.test_app(), joined(log_client, "alice", "bob", "carol") as clients:
+        _, writer = await tcp_connect()
+        writer.write("from TCP: ½\n".encode() + b" spaced \r\n" + b"x" * 4_000 + b"\n")
+        await all_hear(clients, "from TCP: ½", " spaced ", "x" * 4_000)
+
+
+BAD_LINES = {
+    "not UTF-8": b"\xff\n",
+    "over 4 KiB": b"x" * 5_000 + b"\n",
+    "1 MB": b"x" * 1_000_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES)
+async def test_a_bad_tcp_line_ends_just_that_tcp_client_with_a_sentence(
+    app, log_client, tcp_connect, line
+):
+    async with app.test_app(), joined(log_client, "alice", "bob", "carol") as clients:
+        daves_reader, daves_writer = await tcp_connect()
+        _, erins_writer = await tcp_connect()
+        answer = b"nothing"
+        with suppress(OSError):
+            async with asyncio.timeout(2):
+                daves_writer.write(line)
+                await daves_writer.drain()
+                answer = await daves_reader.read()  # until the app ends the connection
+        assert b"UTF-8" in answer, f"dave sent a bad line over TCP, and is told {answer}"
+        erins_writer.write(b"hello from erin\n")
+        await all_hear(clients, "hello from erin")
+
+
+async def test_a_tcp_client_that_goes_on_after_a_bad_line_is_ended(app, tcp_connect):
+    async with app.test_app():
+        _, writer = await tcp_connect()
+        writer.write(b"\xff\n")
+        try:
+            async with asyncio.timeout(2):
+                while True:
+                    writer.write(b"more\n" * 10_000)
+                    await writer.drain()
+        except TimeoutError:
+            pytest.fail("2 s after its bad line, a TCP client that goes on is still connected")
+        except ConnectionError:
+            pass
+
+
+async def test_the_tcp_source_is_for_this_machine_only(app, tcp_connect):
+    async with app.test_app():
+        await tcp_connect()
+        with pytest.raises(AssertionError, match="nothing listens"):
+            await tcp_connect(host="127.0.0.2")
+
+
+async def test_the_tcp_source_starts_and_stops_with_the_app(app, tcp_connect):
+    async with app.test_app():
+        await tcp_connect()
+    try:
+        await tcp_connect()
+    except AssertionError:
+        return  # nothing listens there any more
+    pytest.fail("the app has stopped, but its TCP source still listens")

@@ -1,0 +1,219 @@
+import asyncio
+
+import pytest
+
+pytestmark = pytest.mark.asyncio
+RATE = 30  # messages a second
+CONNECTIONS = 4
+CONNECTIONS_PER_ADDRESS = 3
+PAGES = "https://chat.example https://www.chat.example:8443"
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch, request):
+    """What the app is told by its environment, before it is loaded."""
+    monkeypatch.setenv("QUART_RATE", str(RATE))
+    monkeypatch.setenv("QUART_ORIGINS", PAGES)
+    for name, value in getattr(request, "param", {}).items():
+        monkeypatch.setenv(name, str(value))
+
+
+async def is_closed_with(client, code):
+    got, reason = await client.closing()
+    assert got == code, f"the close code should be {code}, but is {got} ({reason or 'no reason'})"
+    assert reason, f"the close code is {code}, but there is no reason with it"
+
+
+async def say(client, message):
+    await client.send(message)
+    heard = await client.receive()
+    assert heard == message, f"{message!r:.40} was said, but {heard!r:.40} came back"
+
+
+async def status_of(connection):
+    """The status with which a handshake is answered; 101 lets in."""
+    try:
+        async with connection:
+            return 101
+    except AssertionError as refused:
+        if not hasattr(refused, "response"):
+            raise
+        return refused.response.status_code
+
+
+# ---- Pages
+
+FOREIGN = ["http://evil.example", "null", "http://HOST.evil.example", "http://evil.example/HOST"]
+FOREIGN += ["http://HOST@evil.example", "http://HOST1", "HOST", "file://", "http://["]
+HOST = "127.0.0.1:5000"
+OWN = [None, "http://HOST", "https://HOST", *PAGES.split()]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+async def test_a_foreign_page_is_not_let_in(app, origin):
+    headers = {"Host": HOST, "Origin": origin.replace("HOST", HOST)}
+    status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
+    assert status == 403, f"a page of {headers['Origin']} may connect: {status}"
+    post = await app.test_client().post("/api/v2/messages", headers=headers, data="evil")
+    assert post.status_code == 403, f"a page of {headers['Origin']} may POST: {post.status}"
+
+
+@pytest.mark.parametrize("origin", OWN)
+async def test_our_own_pages_and_clients_without_one_are_let_in(app, origin):
+    headers = {"Host": HOST}
+    if origin:
+        headers["Origin"] = origin.replace("HOST", HOST)
+    status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
+    assert status == 101, f"a client with the Origin {origin} should be let in, not {status}"
+    post = await app.test_client().post("/api/v2/messages", headers=headers, data="hello")
+    assert post.status_code == 204, f"a client with the Origin {origin} gets {post.status}"
+
+
+async def test_a_page_whose_name_was_made_to_lead_here_is_not_let_in(app):
+    headers = {"Host": "evil.example:5000", "Origin": "http://evil.example:5000"}
+    status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
+    assert status == 403, (
+        f"evil.example may tell browsers that it is 127.0.0.1 (DNS rebinding), and gets {status}: "
+        "that Origin and Host are the same is enough for this machine's own names only"
+    )
+
+
+async def test_the_page_may_do_only_what_it_needs(app):
+    response = await app.test_client().get("/")
+    policy = response.headers.get("Content-Security-Policy", "")
+    assert "default-src 'self'" in policy, f"the policy should begin with our own: {policy!r}"
+    assert "unsafe" not in policy, f"the page has nothing inline, so not even that: {policy}"
+    assert "frame-ancestors 'none'" in policy, f"no page should put ours in a frame: {policy}"
+    assert response.headers.get("X-Content-Type-Options") == "nosniff"
+    assert "noindex" in response.headers.get("X-Robots-Tag", "")
+
+
+@pytest.mark.parametrize("path", ["/ws", "/api/v2/ws"])
+async def test_doors_that_nobody_uses_are_gone(app, path):
+    status = await status_of(app.test_client().websocket(path))
+    assert status in (403, 404), f"{path} should be gone, but answers with {status}"
+
+
+@pytest.mark.parametrize("last", ["-7", "nonsense", "1e9", "9" * 5000])
+async def test_a_place_that_is_no_number_is_answered_with_400(app, last):
+    path = f"/api/v3/ws?log=x&last={last}"
+    status = await status_of(app.test_client().websocket(path))
+    assert status == 400, f"{path:.60} should be answered with 400, not {status}"
+
+
+# ---- Messages
+
+
+@pytest.mark.parametrize("message", ["x" * 4096, "€" * 1365], ids=["bytes", "characters"])
+async def test_a_message_of_4_kib_passes(log_client, message):
+    async with log_client() as alice:
+        await say(alice, message)
+
+
+BAD_MESSAGES = {
+    "over 4 KiB": ("x" * 4097, 1009),
+    "over 4 KiB in UTF-8": ("€" * 1366, 1009),
+    "bytes": (b"bytes", 1003),
+    "no bytes": (b"", 1003),
+    "empty": ("", 1008),
+}
+
+
+@pytest.mark.parametrize(("message", "code"), BAD_MESSAGES.values(), ids=BAD_MESSAGES)
+async def test_a_bad_message_closes_with_its_code_and_harms_nobody(log_client, message, code):
+    async with log_client() as alice, log_client() as bob:
+        await alice.send(message)
+        await is_closed_with(alice, code)
+        await say(bob, "still here")
+
+
+async def test_a_flood_is_closed_with_1008_and_harms_nobody(log_client):
+    async with log_client() as alice, log_client() as bob:
+        for number in range(RATE):
+            await say(alice, f"message {number}")
+        for _ in range(2 * RATE):
+            await alice.send("flood")
+        await is_closed_with(alice, 1008)
+        for _ in range(RATE):
+            await bob.receive()
+        heard = "flood"
+        await bob.send("still here")
+        while heard == "flood":
+            heard = await bob.receive()
+        assert heard == "still here"
+
+
+async def test_a_flood_of_posts_is_answered_with_429(app):
+    statuses = [
+        (await app.test_client().post("/api/v2/messages", data="hello")).status_code
+        for _ in range(2 * RATE)
+    ]
+    assert statuses[:RATE] == [204] * RATE, f"{RATE} a second should pass: {statuses}"
+    assert 429 in statuses, f"{2 * RATE} POSTs at once should not all pass: {statuses}"
+
+
+async def test_a_post_over_4_kib_is_answered_with_413(app):
+    response = await app.test_client().post("/api/v2/messages", data="x" * 4097)
+    assert response.status_code == 413, f"a POST of 4097 bytes is answered with {response.status}"
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
+async def test_an_exception_closes_with_1011_and_is_logged_once(
+    app, log_client, caplog, monkeypatch, debug
+):
+    app.debug = debug
+
+    def fail(*_, **__):
+        raise RuntimeError("broken on purpose")
+
+    async with log_client() as alice:
+        await say(alice, "all is well")
+        monkeypatch.setattr("json.dumps", fail)
+        await alice.send("and now it is not")
+        await is_closed_with(alice, 1011)
+    logged = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(logged) == 1, f"one entry should be in the log, with the exception: {logged}"
+    assert "broken on purpose" in caplog.text, "the log should show the exception itself"
+
+
+# ---- Connections
+
+TOO_MANY = {
+    "for an address": ({"QUART_CONNECTIONS_PER_ADDRESS": 2}, 429),
+    "in all": ({"QUART_CONNECTIONS": 2}, 503),
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"), TOO_MANY.values(), ids=TOO_MANY, indirect=["settings"]
+)
+async def test_one_too_many_is_not_let_in_until_another_leaves(app, log_client, status):
+    async with log_client():
+        async with log_client():
+            got = await status_of(app.test_client().websocket("/api/v3/ws"))
+            assert got == status, f"two may connect, and the third is answered with {got}"
+        async with log_client() as alice:
+            await say(alice, "let in, because another has left")
+
+
+async def test_http_on_the_tcp_port_is_no_message(app, log_client, tcp_connect):
+    async with app.test_app(), log_client() as alice:
+        reader, writer = await tcp_connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\r\n")
+        try:
+            async with asyncio.timeout(2):
+                await reader.read()  # until the app ends the connection
+        except TimeoutError:
+            pytest.fail("2 s later, a client that speaks HTTP by TCP is still connected")
+        await say(alice, "nothing came before this")
+
+
+async def test_a_flood_of_tcp_lines_has_to_wait(app, log_client, tcp_connect):
+    async with app.test_app(), log_client() as alice:
+        _, writer = await tcp_connect()
+        writer.write(b"flood\n" * 500)
+        heard = []
+        await alice.send("me, too")
+        while "me, too" not in heard:
+            heard.append(await alice.receive())
+        assert len(heard) < 100, f"{len(heard)} lines of a flood by TCP come at once"

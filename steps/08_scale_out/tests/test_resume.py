@@ -1,0 +1,150 @@
+import gc
+import tracemalloc
+
+import pytest
+
+pytestmark = pytest.mark.asyncio
+LOG_SIZE = 100  # messages
+
+
+@pytest.fixture(autouse=True)
+def log_size(monkeypatch):
+    monkeypatch.setenv("QUART_LOG_SIZE", str(LOG_SIZE))  # before the app is loaded
+    monkeypatch.setenv("QUART_RATE", "1000000")  # no test is a flood
+
+
+async def say(client, *messages):
+    """Send messages one by one, each when the one before has come back."""
+    for message in messages:
+        await client.send(message)
+        heard = await client.receive()
+        assert heard == message, f"{message!r} was said, but {heard!r} came back"
+
+
+async def all_of(client, count):
+    return [await client.receive() for _ in range(count)]
+
+
+def numbered(count):
+    return [f"message {number}" for number in range(1, count + 1)]
+
+
+def long(count):
+    return [f"{number:04000}" for number in range(1, count + 1)]
+
+
+async def test_the_first_frame_tells_a_new_client_its_place(log_client):
+    async with log_client() as alice:
+        assert alice.gaps == [], f"alice is new and misses nothing, but is told {alice.gaps}"
+        await say(alice, *numbered(3))
+        async with log_client() as bob:
+            assert (bob.log, bob.last) == (alice.log, alice.last), (
+                f"bob comes when the last message has the id {alice.last}, "
+                f"but his first frame says {bob.last}"
+            )
+
+
+async def test_who_comes_back_gets_what_was_missed_in_order_and_once(log_client):
+    async with log_client() as alice:
+        async with log_client() as bob:
+            await say(alice, "before")
+            await bob.receive()
+        await say(alice, *numbered(5))
+        async with log_client(bob.log, bob.last) as bob:
+            assert bob.gaps == [], f"bob has missed nothing that is gone: {bob.gaps}"
+            missed = await all_of(bob, 5)
+            assert missed == numbered(5), f"bob came back and got {missed}"
+            await say(alice, "after")
+            heard = await bob.receive()
+            assert heard == "after", f"bob had everything, and then got {heard!r}"
+
+
+async def test_what_piles_up_goes_out_in_few_frames(log_client):
+    async with log_client() as alice, log_client() as bob:
+        bob.stop_reading()
+        await say(alice, *long(LOG_SIZE))
+        bob.read_again()
+        frames = bob.frames
+        await all_of(bob, LOG_SIZE)
+        assert bob.frames - frames <= LOG_SIZE / 2, (
+            f"{LOG_SIZE} messages were waiting for bob, and came in {bob.frames - frames} frames: "
+            "all that he has not had should go out in one"
+        )
+
+
+async def test_who_was_away_for_too_long_is_told_and_gets_what_there_is(log_client):
+    async with log_client() as alice:
+        async with log_client() as bob:
+            await say(alice, "before")
+            await bob.receive()
+        messages = numbered(LOG_SIZE + 5)
+        await say(alice, *messages)
+        async with log_client(bob.log, bob.last) as bob:
+            assert bob.gaps == ["too old"], f"what bob misses is gone, but he is told {bob.gaps}"
+            kept = await all_of(bob, LOG_SIZE)
+            assert kept == messages[-LOG_SIZE:], f"the log keeps {LOG_SIZE}, but bob got {kept}"
+
+
+async def test_who_comes_back_after_a_restart_is_told_and_gets_what_there_is(log_client):
+    async with log_client() as alice:
+        await say(alice, *numbered(3))
+        async with log_client("another", 2) as bob:
+            assert bob.gaps == ["new log"], f"bob's log is another, but he is told {bob.gaps}"
+            kept = await all_of(bob, 3)
+            assert kept == numbered(3), f"bob should get all that there is, but got {kept}"
+
+
+async def test_who_reads_too_slowly_is_closed_with_1013_and_comes_back(log_client):
+    async with log_client() as alice:
+        async with log_client() as bob:
+            bob.stop_reading()
+            messages = long(10 * LOG_SIZE)
+            await say(alice, *messages)
+            bob.read_again()
+            code, reason = await bob.closing()
+            assert (code, bool(reason)) == (1013, True), f"bob is closed with {code} {reason!r}"
+        async with log_client(bob.log, bob.last) as bob:
+            assert bob.gaps == ["too old"], f"what bob misses is gone, but he is told {bob.gaps}"
+            kept = await all_of(bob, LOG_SIZE)
+            assert kept == messages[-LOG_SIZE:], "bob should get what the log keeps"
+
+
+async def test_memory_is_bounded_by_the_log_and_not_by_who_reads(log_client):
+    async with log_client() as alice, log_client() as bob:
+        bob.stop_reading()
+        await say(alice, *long(LOG_SIZE))
+        tracemalloc.start()
+        for number in range(10 * LOG_SIZE):
+            await say(alice, f"{number:04000}")
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        bob.read_again()
+    assert kept < 2_500_000, (
+        f"bob does not read, and of 4 MB said since {kept:,} bytes are kept: "
+        f"the log should keep {LOG_SIZE} messages, for whoever comes back"
+    )
+
+
+@pytest.mark.parametrize("last", ["7", "999999999999999"])
+async def test_a_place_that_never_was_harms_nobody(log_client, last):
+    async with log_client() as alice:
+        await say(alice, "before")
+        async with log_client(alice.log, last) as bob:
+            await say(alice, "after")
+            heard = ""
+            while heard != "after":
+                heard = await bob.receive()
+
+
+async def test_what_came_by_post_and_by_tcp_is_in_the_log_too(app, log_client, tcp_connect):
+    async with app.test_app(), log_client() as alice:
+        async with log_client() as bob:
+            pass
+        await app.test_client().post("/api/v2/messages", data="by POST")
+        _, writer = await tcp_connect()
+        writer.write(b"by TCP\n")
+        await all_of(alice, 2)
+        async with log_client(bob.log, bob.last) as bob:
+            missed = await all_of(bob, 2)
+        assert sorted(missed) == ["by POST", "by TCP"], f"bob came back and got {missed}"

@@ -1,0 +1,148 @@
+import sys
+from functools import partial
+
+import pytest
+
+pytestmark = pytest.mark.asyncio
+LOG_SIZE = 100  # messages
+
+
+@pytest.fixture
+def room(redis_server, serve, connect_to, monkeypatch):
+    """Two servers that share a room: each connects a client."""
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    monkeypatch.setenv("QUART_LOG_SIZE", str(LOG_SIZE))
+    monkeypatch.setenv("QUART_RATE", "1000000")  # no test is a flood
+    monkeypatch.setenv("QUART_TCP_PORT", "")
+    return [partial(connect_to, serve()) for _ in range(2)]
+
+
+async def say(client, *messages):
+    """Send messages one by one, each when the one before has come back."""
+    for message in messages:
+        await client.send(message)
+        heard = await client.receive()
+        assert heard == message, f"{message!r} was said, but {heard!r} came back"
+
+
+async def all_of(client, count):
+    return [await client.receive() for _ in range(count)]
+
+
+def numbered(count):
+    return [f"message {number}" for number in range(1, count + 1)]
+
+
+async def test_two_servers_are_one_room_with_one_order(room):
+    here, there = room
+    async with here() as alice, here() as bob, there() as carol:
+        assert alice.log == carol.log, "a log should have one name, on all servers"
+        for number in "123":
+            for name, client in (("alice", alice), ("bob", bob), ("carol", carol)):
+                await client.send(f"{number} from {name}")
+        order = await all_of(alice, 9)
+        assert len(set(order)) == 9, f"alice should hear nine messages once each, but heard {order}"
+        for name, client in (("bob", bob), ("carol", carol)):
+            heard = await all_of(client, 9)
+            assert heard == order, f"alice heard {order}, but {name} heard {heard}"
+        assert alice.last == carol.last == 9, "a message should have one id, on all servers"
+
+
+async def test_who_comes_back_to_another_server_misses_nothing(room):
+    here, there = room
+    async with here() as alice:
+        async with here() as bob:
+            await say(alice, "before")
+            await bob.receive()
+        await say(alice, *numbered(5))
+        async with there(bob.log, bob.last) as bob:
+            missed = await all_of(bob, 5)
+            assert (bob.gaps, missed) == ([], numbered(5)), f"bob got {missed}, {bob.gaps}"
+
+
+async def test_a_server_that_comes_later_knows_what_was_said(room, serve, connect_to):
+    async with room[0]() as alice:
+        await say(alice, *numbered(5))
+        async with connect_to(serve(), alice.log, 2) as bob:
+            missed = await all_of(bob, 3)
+            assert missed == numbered(5)[2:], f"bob was at 2, and got {missed}"
+
+
+async def test_a_burst_goes_out_in_few_frames(room):
+    async with room[0]() as alice, room[1]() as bob:
+        for message in numbered(50):
+            await alice.send(message)
+        await all_of(bob, 50)
+        assert bob.frames <= 25, f"a burst of 50 messages came in {bob.frames} frames"
+
+
+async def test_redis_keeps_no_more_than_the_log(room, redis_server):
+    async with room[0]() as alice:
+        await say(alice, *numbered(LOG_SIZE + 20))
+        kept = max(map(redis_server.client.xlen, redis_server.client.keys("*messages*")), default=0)
+        assert kept <= LOG_SIZE, f"the log keeps {LOG_SIZE}, but Redis keeps {kept}"
+
+
+async def test_when_redis_goes_clients_are_told_and_come_back_for_everything(
+    room, redis_server, eventually
+):
+    here, there = room
+    async with here() as alice, there() as bob:
+        await say(alice, "before")
+        await bob.receive()
+        redis_server.stop()
+        for name, client in (("alice", alice), ("bob", bob)):
+            code, reason = await client.closing()
+            assert code == 1012, f"Redis is gone, and {name} is closed with {code} {reason!r}"
+    web = here.args[0].test_client()
+    assert (await web.get("/health")).status_code == 503, "without Redis the server is not well"
+    post = await web.post("/api/v2/messages", data="lost?")
+    assert post.status_code == 503, f"without Redis, a POST is answered with {post.status}"
+    with pytest.raises(AssertionError, match="503"):
+        async with here():
+            pass
+    redis_server.start()
+    async with eventually(here, alice.log, alice.last) as alice:
+        async with eventually(there, bob.log, bob.last) as bob:
+            await say(alice, "after")
+            heard = await bob.receive()
+            assert (heard, alice.gaps, bob.gaps) == ("after", [], []), (
+                f"Redis is back with all it had: bob heard {heard!r}, gaps {alice.gaps + bob.gaps}"
+            )
+    assert (await web.get("/health")).status_code == 200
+
+
+async def test_a_message_that_cannot_be_stored_is_refused_to_its_sender(room, redis_server):
+    here, there = room
+    async with here() as alice, there() as bob:
+        redis_server.client.config_set("maxmemory", 1)  # so that it stores nothing more
+        await alice.send("no room for this")
+        refused = await alice.refusal()
+        assert refused == "no room for this", f"alice should be told, but is told {refused!r}"
+        redis_server.client.config_set("maxmemory", 0)
+        await say(alice, "room again")
+        heard = await bob.receive()
+        assert heard == "room again", f"bob hears {heard!r}, which was refused"
+
+
+async def test_when_redis_has_lost_everything_clients_are_told(room, redis_server, eventually):
+    here, _ = room
+    async with here() as alice:
+        await say(alice, *numbered(3))
+        redis_server.client.flushall()
+        code, _ = await alice.closing()
+        assert code == 1012, f"the log is another now, and alice is closed with {code}"
+    async with eventually(here, alice.log, alice.last) as alice:
+        assert alice.gaps == ["new log"], f"the log is another now, but alice is told {alice.gaps}"
+        await say(alice, "from the beginning")
+
+
+async def test_without_redis_url_nothing_has_to_be_installed(monkeypatch, serve, connect_to):
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("QUART_TCP_PORT", "")
+    for name in ("redis", "redis_log"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    app = serve()
+    assert (await app.test_client().get("/health")).status_code == 200
+    async with connect_to(app) as alice:
+        await say(alice, "hello")

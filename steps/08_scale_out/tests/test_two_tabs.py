@@ -1,0 +1,22 @@
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
+
+
+async def test_two_tabs_hear_each_other_and_a_post(page, expect):
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    for tab in (page, other):
+        await expect(tab.get_by_role("status"), "a tab should connect").to_have_text("Connected")
+
+    async def both_show(text):
+        for tab in (page, other):
+            last = tab.get_by_role("listitem").last
+            await expect(last, f"both tabs should show {text!r}").to_have_text(text)
+
+    for speaker, text in ((page, "from one tab"), (other, "from the other")):
+        await speaker.get_by_role("textbox", name="Message").fill(text)
+        await speaker.get_by_role("button", name="Send").click()
+        await both_show(text)
+    await page.request.post(f"{page.url}api/v2/messages", data="from a POST")
+    await both_show("from a POST")
