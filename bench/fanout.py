@@ -219,7 +219,7 @@ def plot(results):
         axes.set_title("one at a time" if burst == 1 else f"bursts of {burst}")
         axes.set_xticks(sorted({one["clients"] for one in results}))
         axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.minorticks_off()
+        axes.set_xticks([], minor=True)
         axes.grid(alpha=0.3)
     panels[0][0].set_ylabel("deliveries a second")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=5)

@@ -1,5 +1,6 @@
 """What `python3 -m workshop bench` does: measure, print, write."""
 
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -14,6 +15,9 @@ SCRIPTS = ("environment", "check")  # which print their own ratios
 
 def run(names, quick=False, out=None):
     """Run measurements by their names; returns whether all servers did what they must."""
+    for signal_name in ("SIGTERM", "SIGBREAK"):  # end the servers as after Ctrl-C
+        if hasattr(signal, signal_name):
+            signal.signal(getattr(signal, signal_name), signal.default_int_handler)
     if not cores():
         report.say("Servers and load share their cores here, so take the numbers with care.")
     good = True

@@ -79,7 +79,8 @@ class Server:
                 tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # Windows may still write
             )
             self.output = Path(folder) / "output"
-            environ = {**node_environ(), **self.contestant.environ}
+            environ = node_environ() if "node" in self.contestant.needs else os.environ
+            environ = {**environ, **self.contestant.environ}
             environ.pop("REDIS_URL", None)
             if self.deflate:
                 environ["DEFLATE"] = "1"
