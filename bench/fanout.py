@@ -26,7 +26,7 @@ class Plan:
     compressed: tuple = (500,)  # clients, once more with compression
     deliveries: int = 60_000  # for each number that is measured
     repetitions: int = 3
-    seconds: float = 90  # for one server with one number of clients
+    seconds: float = 180  # for one server with one number of clients
 
 
 QUICK_NAMES = ("step 5", "step 6", "websockets.broadcast", "Starlette loop", "limit")
