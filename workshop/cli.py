@@ -15,6 +15,7 @@ from workshop.learner import FOLDER, LearnerProblem, Progress, require_folder
 
 COMMAND = "python3 -m workshop"
 SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
+BENCHMARKS = ("fanout", "memory", "resume", "environment", "check")
 PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed)
 
 
@@ -524,6 +525,36 @@ def notebooks(port, no_browser):
     if getattr(os, "geteuid", lambda: 1)() == 0:
         options.append("--allow-root")
     environment.hand_over([sys.executable, "-m", "jupyterlab", *options])
+
+
+@main_group.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--quick", is_flag=True, help="Measure less, in under a minute each.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON and SVG to FOLDER."
+)
+def bench(names, quick, out):
+    """Measure the steps beside other servers, until it is done or Ctrl-C.
+
+    NAME is fanout (deliveries a second, and how late the last is), memory (what an idle client
+    costs, and one that never reads), resume (everyone comes back at once), environment or check
+    (how long a `run` and a `check` take); without it, the first three.
+
+    Only ratios within one run say something: each is printed beside the one that is wanted. The
+    exit code is 1 if a server lost, doubled or mixed up a message, or was too slow to be measured.
+    """
+    for name in names:
+        if name not in BENCHMARKS:
+            raise click.UsageError(f"{name!r} is none of {', '.join(BENCHMARKS)}")
+    environment.ensure("default", "develop")
+    from bench import running
+
+    try:
+        is_good = running.run(names or BENCHMARKS[:3], quick, out)
+    except KeyboardInterrupt:
+        click.echo("\nStopped.", err=True)
+        sys.exit(130)
+    sys.exit(0 if is_good else 1)
 
 
 @main_group.command(hidden=True)

@@ -1,0 +1,109 @@
+"""What the measurements have in common: progress, claims, tables, files."""
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from importlib import metadata, util
+from statistics import median
+
+PACKAGES = ("quart", "uvicorn", "websockets", "starlette", "aiohttp", "redis")
+# Colours that people who see few colours can tell apart (Okabe and Ito), and black.
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000"]
+MARKERS = "os^Dv<>XP*"
+
+
+@dataclass
+class Claim:
+    """A ratio of two numbers of one run, beside what it should be."""
+
+    what: str
+    measured: float | None  # None: what it is made of was not measured
+    wanted: float
+    at_most: bool = False
+    unit: str = ""
+
+    @property
+    def verdict(self):
+        """ok, not, or why there is none."""
+        if self.measured is None:
+            return "not measured"
+        return "ok" if (self.measured <= self.wanted) == self.at_most else "not"
+
+    def __str__(self):
+        measured = "–" if self.measured is None else f"{self.measured:.2f}{self.unit}"
+        limit = "at most" if self.at_most else "at least"
+        return (
+            f"{self.what}: measured {measured}, wanted {limit} {self.wanted:g}{self.unit}, "
+            f"{self.verdict}"
+        )
+
+
+def ratio(above, below):
+    """The median of the ratios of two lists, pair by pair: each pair was measured back to back."""
+    pairs = list(zip(above or [], below or [], strict=False))
+    return median(a / b for a, b in pairs) if pairs else None
+
+
+class Progress:
+    """Says on stderr what is measured, and how far it is."""
+
+    def __init__(self, total):
+        self.total, self.done = total, 0
+
+    def __call__(self, text):
+        self.done += 1
+        print(f"[{self.done}/{self.total}] {text}", file=sys.stderr, flush=True)
+
+
+def say(text):
+    """Say something on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def machine():
+    """What the numbers were measured on, without the machine's name."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "pinned": hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1,
+        "packages": {name: metadata.version(name) for name in PACKAGES if util.find_spec(name)},
+    }
+
+
+def show(title, headings, rows):
+    """Print a table; all but the first column are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    # On a terminal, it is as wide as that; elsewhere, nothing may be cut off.
+    Console(width=None if sys.stdout.isatty() else 160).print(table, "")
+
+
+def save(name, folder, results, claims):
+    """Write NAME.json and NAME.svg into a folder."""
+    import importlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    verdicts = [{**asdict(claim), "verdict": claim.verdict} for claim in claims]
+    content = {"machine": machine(), "results": results, "claims": verdicts}
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    (folder / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
+
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "the same numbers give the same file"
+    figure = importlib.import_module(f"bench.{name}").plot(results)
+    path = folder / f"{name}.svg"
+    figure.savefig(path, metadata={"Date": None})
+    # matplotlib ends lines with spaces.
+    lines = [line.rstrip() for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
