@@ -11,7 +11,12 @@ from pathlib import Path
 from workshop.environment import LOCK, ROOT
 
 PYTHONS = ("3.11", "3.12", "3.13")
-PLATFORMS = {"win32": ("win_amd64", "win_arm64"), "darwin": ("macosx_11_0_arm64",)}
+# What a marker has in it, and the platforms whose wheels are then locked.
+PLATFORMS = {
+    "win32": ("win_amd64", "win_arm64"),
+    "darwin": ("macosx_11_0_arm64",),
+    "python_full_version": ("any",),
+}
 
 
 HASH = "from pipenv.project import Project; print(Project().pipfile.calculate_hash())"
@@ -49,7 +54,7 @@ def lock():
         for name, entry in packages.items():
             entry.pop("index", None)
             if "hashes" not in entry:
-                # pipenv cannot lock what is for other platforms only.
+                # pipenv cannot lock what is for other platforms or Pythons only.
                 entry.update(_version_and_hashes(name, entry["markers"]))
     text = json.dumps(content, indent=4, sort_keys=True)
     LOCK.write_text(text + "\n", encoding="utf-8", newline="\n")

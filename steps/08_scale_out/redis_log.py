@@ -56,17 +56,20 @@ class RedisLog(Log):
         while True:
             try:
                 await self.find_stream()
-                while await self.copy(block=1000):  # milliseconds
+                while await self.copy(block=200):  # milliseconds
                     pass
             except RedisError:
                 self.name = ""
                 self.wake()
+                await self.redis.connection_pool.disconnect()  # they are all broken now
                 await asyncio.sleep(0.2)
 
     async def find_stream(self):
         """Agree with the other servers on the log's name; copy the log if it is another."""
-        await self.redis.set(NAME, secrets.token_hex(4), nx=True)
         name = await self.redis.get(NAME)
+        if not name:
+            await self.redis.set(NAME, secrets.token_hex(4), nx=True)  # unless another was faster
+            name = await self.redis.get(NAME)
         if name != self.copied:
             self.messages.clear()
             self.frame.cache_clear()

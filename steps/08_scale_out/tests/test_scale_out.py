@@ -2,19 +2,24 @@ import sys
 from functools import partial
 
 import pytest
+import pytest_asyncio
 
 pytestmark = pytest.mark.asyncio
 LOG_SIZE = 100  # messages
 
 
-@pytest.fixture
-def room(redis_server, serve, connect_to, monkeypatch):
+@pytest_asyncio.fixture
+async def room(redis_server, serve, connect_to, eventually, monkeypatch):
     """Two servers that share a room: each connects a client."""
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.setenv("QUART_LOG_SIZE", str(LOG_SIZE))
     monkeypatch.setenv("QUART_RATE", "1000000")  # no test is a flood
     monkeypatch.setenv("QUART_TCP_PORT", "")
-    return [partial(connect_to, serve()) for _ in range(2)]
+    room = [partial(connect_to, serve()) for _ in range(2)]
+    for connect in room:
+        async with eventually(connect):
+            pass
+    return room
 
 
 async def say(client, *messages):
@@ -60,10 +65,10 @@ async def test_who_comes_back_to_another_server_misses_nothing(room):
             assert (bob.gaps, missed) == ([], numbered(5)), f"bob got {missed}, {bob.gaps}"
 
 
-async def test_a_server_that_comes_later_knows_what_was_said(room, serve, connect_to):
+async def test_a_server_that_comes_later_knows_what_was_said(room, serve, connect_to, eventually):
     async with room[0]() as alice:
         await say(alice, *numbered(5))
-        async with connect_to(serve(), alice.log, 2) as bob:
+        async with eventually(partial(connect_to, serve()), alice.log, 2) as bob:
             missed = await all_of(bob, 3)
             assert missed == numbered(5)[2:], f"bob was at 2, and got {missed}"
 
@@ -81,6 +86,18 @@ async def test_redis_keeps_no_more_than_the_log(room, redis_server):
         await say(alice, *numbered(LOG_SIZE + 20))
         kept = max(map(redis_server.client.xlen, redis_server.client.keys("*messages*")), default=0)
         assert kept <= LOG_SIZE, f"the log keeps {LOG_SIZE}, but Redis keeps {kept}"
+
+
+async def test_who_comes_back_after_the_log_was_cut_is_at_the_right_place(
+    room, serve, connect_to, eventually
+):
+    async with room[0]() as alice:
+        await say(alice, *numbered(LOG_SIZE + 20))
+        async with eventually(partial(connect_to, serve())) as bob:
+            assert bob.last == alice.last, (
+                f"a server that has just started says that the newest has the id {bob.last}, "
+                f"but it is {alice.last}"
+            )
 
 
 async def test_when_redis_goes_clients_are_told_and_come_back_for_everything(

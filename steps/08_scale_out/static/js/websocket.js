@@ -22,20 +22,20 @@ function show(text, kind) {
 }
 
 function take(frame) {
-  if (frame.messages) {
-    for (const text of frame.messages) show(text, "message");
-    last = frame.first + frame.messages.length - 1;
-    return;
-  }
   if (frame.refused) {
     state.textContent = "Not sent: the server cannot store it now, so try again";
     input.value = frame.refused;
     return;
   }
+  state.textContent = "Connected";
+  if (frame.messages) {
+    for (const text of frame.messages) show(text, "message");
+    last = frame.first + frame.messages.length - 1;
+    return;
+  }
   if (frame.gap) show(GAPS[frame.gap], "gap");
   ({ log, last } = frame);
   tries = 0;
-  state.textContent = "Connected";
   button.disabled = false;
 }
 
