@@ -1,0 +1,381 @@
+"""Steps 6 to 8 in earnest: on real servers in processes of their own, cut off, flooded, killed."""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import ssl
+import sys
+from contextlib import asynccontextmanager
+from itertools import count
+
+import psutil
+import pytest
+from repo import ROOT, STEPS, free_port, get_when_served
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+RESUME, HARDEN, SCALE_OUT = STEPS[5:8]
+NO_LIMITS = {
+    "QUART_RATE": "1000000",
+    "QUART_CONNECTIONS": "10000",
+    "QUART_CONNECTIONS_PER_ADDRESS": "10000",
+}
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(110)]
+
+
+class Client:
+    """A client that comes back, and checks that it has every id exactly once, in order."""
+
+    def __init__(self, host):
+        self.host, self.log, self.last, self.gaps, self.cuts = host, "", 0, [], 0
+        self.ids, self.texts = [], []
+        self.connection, self.is_in = None, asyncio.Event()
+
+    @asynccontextmanager
+    async def connected(self):
+        query = f"?log={self.log}&last={self.last}" if self.log else ""
+        url = f"ws://{self.host}/api/v3/ws{query}"
+        async with connect(url, proxy=None, compression=None, max_size=None) as connection:
+            yield connection
+
+    async def listen_until(self, text):
+        """Receive, and come back whenever the connection is cut, until a text has come."""
+        while text not in self.texts[-200:]:
+            try:
+                async with self.connected() as self.connection:
+                    async for data in self.connection:
+                        self.take(json.loads(data))
+                        if text in self.texts[-200:]:
+                            return
+            except (OSError, ConnectionClosed, InvalidStatus):
+                pass
+            self.cuts += 1
+            await asyncio.sleep(random.uniform(0, 0.02))
+
+    def take(self, frame):
+        if "log" in frame:
+            self.log, self.last = frame["log"], frame["last"]
+            self.gaps += [frame["gap"]] if frame["gap"] else []
+            self.is_in.set()
+        elif "messages" in frame:
+            self.ids += range(frame["first"], frame["first"] + len(frame["messages"]))
+            self.texts += frame["messages"]
+            self.last = self.ids[-1]
+
+
+@pytest.fixture
+def serve(start):
+    """Start a step on a free port in a process of its own: the process and its host."""
+
+    def serve(step, *options, port=None, **environ):
+        port = port or free_port()
+        if step is RESUME:
+            uvicorn = ["-m", "uvicorn", "websocket:app", "--ws", "websockets-sansio"]
+            command = [*uvicorn, "--log-level", "warning", "--port", port]
+        else:
+            port_option = ["--port", port] if step is SCALE_OUT else [port]
+            command = ["serve.py", *port_option, *options]
+        env = {"QUART_TCP_PORT": "", **environ}
+        process = start(sys.executable, *command, cwd=step, env=env)
+        get_when_served(f"http://127.0.0.1:{port}/")
+        return process, f"127.0.0.1:{port}"
+
+    return serve
+
+
+def rss(process):
+    return psutil.Process(process.process.pid).memory_info().rss
+
+
+def end_of(process):
+    process.process.send_signal(signal.SIGTERM)
+    return process.end(5)[1]
+
+
+async def say(host, messages, pause_every=20):
+    async with connect(f"ws://{host}/api/v3/ws", proxy=None, compression=None) as sender:
+        for number, message in enumerate(messages):
+            await sender.send(message)
+            if number % pause_every == 0:
+                await asyncio.sleep(0.001)  # so that it is no single burst
+        heard = ""
+        while messages[-1] not in heard:
+            heard = await sender.recv()
+
+
+def check_all_have(clients, messages):
+    for client in clients:
+        assert client.gaps == []
+        assert client.ids == list(range(client.ids[0], client.ids[0] + len(client.ids)))
+        own = set(messages)
+        assert [text for text in client.texts if text in own] == messages
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+@pytest.mark.parametrize("step", [RESUME, HARDEN], ids=lambda step: step.name)
+async def test_cut_off_200_times_each_client_has_every_id_once_and_in_order(step, serve):
+    process, host = serve(step, QUART_LOG_SIZE="10000", **NO_LIMITS)
+    clients = [Client(host) for _ in range(5)]
+    listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
+    await asyncio.gather(*(client.is_in.wait() for client in clients))
+    messages = [f"message {number}" for number in range(4000)] + ["the end"]
+    saying = asyncio.create_task(say(host, messages, pause_every=5))
+    cuts = count()
+    while not saying.done():
+        client = random.choice(clients)
+        client.connection.transport.abort()  # as when the network goes; the server sees a reset
+        next(cuts)
+        await asyncio.sleep(0.003)
+    await asyncio.wait_for(asyncio.gather(saying, *listening), 30)
+    check_all_have(clients, messages)
+    assert next(cuts) >= 200, "the test itself should cut clients off more often"
+    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+async def test_a_server_that_starts_again_says_so_and_clients_go_on(serve):
+    process, host = serve(RESUME)
+    alice = Client(host)
+    listening = asyncio.create_task(alice.listen_until("after"))
+    await alice.is_in.wait()
+    await say(host, ["before"])
+    alice.is_in.clear()
+    await asyncio.to_thread(end_of, process)
+    serve(RESUME, port=int(host.rpartition(":")[2]))
+    await asyncio.wait_for(alice.is_in.wait(), 10)
+    await say(host, ["after"])
+    await asyncio.wait_for(listening, 10)
+    assert (alice.gaps, alice.texts) == (["new log"], ["before", "after"])
+
+
+async def test_who_never_reads_costs_next_to_nothing_while_100000_messages_pass(serve):
+    process, host = serve(RESUME, QUART_LOG_SIZE="20000")
+    await say(host, [f"{number:064}" for number in range(25_000)], pause_every=100)  # fills it
+    alice = Client(host)
+    listening = asyncio.create_task(alice.listen_until("the end"))
+    await alice.is_in.wait()
+    url = f"ws://{host}/api/v3/ws"
+    async with connect(url, proxy=None, compression=None, close_timeout=0.1) as bob:
+        bob.transport.pause_reading()
+        before = rss(process)
+        messages = [f"{number:064}" for number in range(100_000)] + ["the end"]
+        await say(host, messages, pause_every=100)
+        await asyncio.wait_for(listening, 20)
+        grown = (rss(process) - before) / 1e6
+        bob.transport.abort()
+    check_all_have([alice], messages)
+    assert grown < 5, f"bob never read, and the server's memory grew by {grown:.1f} MB"
+
+
+async def test_300_mib_pushed_at_step_7_grow_it_by_at_most_20_mb(serve):
+    process, host = serve(HARDEN)
+    await say(host, ["warm-up"])
+    before = rss(process)
+    pushed, biggest = 0, before
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    writer.write(
+        f"GET /api/v3/ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    frame = b"\x81\xfe\x10\x00\0\0\0\0" + b"x" * 4096  # text, masked with zeros
+    with pytest.raises((ConnectionError, TimeoutError)):
+        async with asyncio.timeout(30):
+            while pushed < 300 * 2**20:
+                writer.write(frame * 64)
+                await writer.drain()
+                pushed += 64 * len(frame)
+                biggest = max(biggest, rss(process))
+            raise ConnectionError  # all of it was taken, and thrown away
+    writer.transport.abort()
+    grown = (biggest - before) / 1e6
+    assert grown < 20, f"{pushed / 2**20:.0f} MiB were pushed, and memory grew by {grown:.1f} MB"
+    await say(host, ["still here"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+@pytest.mark.parametrize("step", [HARDEN, SCALE_OUT], ids=lambda step: step.name)
+async def test_on_sigterm_clients_are_told_and_the_server_is_gone_at_once(step, serve):
+    process, host = serve(step)
+    url = f"ws://{host}/api/v3/ws"
+    async with connect(url, proxy=None) as alice, connect(url, proxy=None) as bob:
+        bob.transport.pause_reading()
+        await alice.recv()
+        process.process.send_signal(signal.SIGTERM)
+        _, output = await asyncio.to_thread(process.end, 2)
+        with pytest.raises(ConnectionClosed):
+            await alice.recv()
+        assert alice.close_code in (1001, 1012)
+        bob.transport.abort()
+    assert "Traceback" not in output
+
+
+async def test_bytes_that_are_not_utf8_close_with_1007(serve):
+    _, host = serve(HARDEN)
+    async with connect(f"ws://{host}/api/v3/ws", proxy=None) as alice:
+        await alice.recv()
+        await alice.send(b"\xff\xfe", text=True)
+        with pytest.raises(ConnectionClosed):
+            await alice.recv()
+        assert alice.close_code == 1007
+
+
+# ---- Behind a reverse proxy, with TLS
+
+NGINX = """
+daemon off; master_process off; pid FOLDER/nginx.pid; error_log FOLDER/error.log;
+events {}
+http {
+  access_log off;
+  client_body_temp_path FOLDER; proxy_temp_path FOLDER; fastcgi_temp_path FOLDER;
+  uwsgi_temp_path FOLDER; scgi_temp_path FOLDER;
+  SERVER
+}
+"""
+
+
+def require(command, package):
+    path = shutil.which(command)
+    if not path:
+        why = f"no {command}: install it (on Debian: sudo apt install {package})"
+        (pytest.fail if os.environ.get("WORKSHOP_REQUIRE_ALL") == "1" else pytest.skip)(why)
+    return path
+
+
+async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path):
+    nginx, openssl = require("nginx", "nginx-light"), require("openssl", "openssl")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = start(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+        "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost")  # fmt: skip
+    assert made.end()[0] == 0
+    port = free_port()
+    origin = f"https://chat.example:{port}"
+    _, host = serve(HARDEN, QUART_ORIGINS=origin, QUART_CONNECTIONS_PER_ADDRESS="2")
+    server = (ROOT / "docs/nginx.conf").read_text(encoding="utf-8")
+    for documented, own in {
+        "listen 443": f"listen 127.0.0.1:{port}",
+        "/etc/ssl/chat.example.pem": str(certificate),
+        "/etc/ssl/chat.example.key": str(key),
+        "127.0.0.1:5000": host,
+    }.items():
+        assert documented in server
+        server = server.replace(documented, own)
+    settings = NGINX.replace("SERVER", server).replace("FOLDER", str(tmp_path))
+    (tmp_path / "nginx.conf").write_text(settings, encoding="utf-8")
+    start(nginx, "-p", tmp_path, "-c", tmp_path / "nginx.conf")
+    trusted = ssl.create_default_context(cafile=certificate)
+
+    def through_nginx(own_origin=origin, forwarded="10.1.2.3"):
+        return connect(
+            f"wss://chat.example:{port}/api/v3/ws",
+            host="127.0.0.1",
+            server_hostname="localhost",
+            ssl=trusted,
+            origin=own_origin,
+            additional_headers={"X-Forwarded-For": forwarded},
+            proxy=None,
+        )
+
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                alice = await through_nginx()
+                break
+            except OSError:
+                await asyncio.sleep(0.05)  # nginx is not there yet
+    async with alice, through_nginx() as bob:
+        await alice.send("through nginx")
+        for client in (alice, bob):
+            assert "log" in json.loads(await client.recv())
+            assert json.loads(await client.recv())["messages"] == ["through nginx"]
+        with pytest.raises(InvalidStatus, match="429"):  # whatever it says where it comes from
+            await through_nginx(forwarded="10.9.9.9")
+    with pytest.raises(InvalidStatus, match="403"):
+        await through_nginx("https://evil.example")
+
+
+# ---- Many workers
+
+
+@pytest.fixture
+def redis_url(start):
+    """The address of a Redis server of the test's own."""
+    command, port = require("redis-server", "redis-server"), free_port()
+    redis = start(command, "--port", port, "--bind", "127.0.0.1", "--save", "")
+    redis.wait_for("Ready to accept connections")
+    return f"redis://127.0.0.1:{port}"
+
+
+async def let_in(url):
+    """Connect as often as it takes until the server lets one in."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await connect(url, proxy=None, compression=None)
+            except (OSError, InvalidStatus, ConnectionClosed):
+                await asyncio.sleep(0.05)
+
+
+async def say_surely(host, name, number_of_messages):
+    """Send numbered messages, each once it is seen that the one before was accepted or refused.
+
+    Returns those that were accepted for sure: who sends sees them come back.
+    """
+    accepted, me = [], Client(host)
+    listening = asyncio.create_task(me.listen_until(f"{name} is done"))
+    await me.is_in.wait()
+    for number in range(0, number_of_messages, 25):
+        batch = [f"{name} {one}" for one in range(number, number + 25)]
+        before = len(me.texts)
+        try:
+            for message in batch:
+                await me.connection.send(message)
+        except ConnectionClosed:
+            pass  # cut off: what came through is seen in the log
+        async with asyncio.timeout(20):
+            cuts = me.cuts
+            while batch[-1] not in me.texts[before:] and me.cuts == cuts:
+                await asyncio.sleep(0.005)
+    listening.cancel()
+    accepted = [text for text in me.texts if text.startswith(f"{name} ")]
+    return accepted
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Uvicorn's workers are ended by SIGKILL here")
+async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url):
+    process, host = serve(
+        SCALE_OUT, "--workers", "4", REDIS_URL=redis_url, QUART_LOG_SIZE="10000", **NO_LIMITS
+    )
+    (await let_in(f"ws://{host}/api/v3/ws")).transport.abort()
+    clients = [Client(host) for _ in range(200)]
+    listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(client.is_in.wait() for client in clients))
+    senders = [
+        asyncio.create_task(say_surely(host, name, 500))
+        for name in ("alice", "bob", "carol", "dave")
+    ]
+    async with asyncio.timeout(30):
+        while len(clients[0].texts) < 500:
+            await asyncio.sleep(0.01)
+    workers = psutil.Process(process.process.pid).children()
+    max(workers, key=lambda worker: worker.cpu_times().user).kill()
+    accepted = [await asyncio.wait_for(sender, 60) for sender in senders]
+    end = await let_in(f"ws://{host}/api/v3/ws")
+    await end.send("the end")
+    async with asyncio.timeout(30):
+        await asyncio.gather(*listening)
+    end.transport.abort()
+    order = clients[0].texts
+    assert len(set(order)) == len(order), "a message came twice"
+    assert all(set(messages) <= set(order) for messages in accepted)
+    assert sum(map(len, accepted)) > 1000
+    for client in clients:
+        assert client.gaps == []
+        assert client.ids == list(range(client.ids[0], client.ids[-1] + 1))
+        assert client.texts == order
+    assert sum(client.cuts for client in clients) > 10, "the worker that was killed had clients"
