@@ -15,6 +15,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import click
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from filelock import FileLock
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from playwright.async_api import async_playwright, expect
@@ -24,7 +25,6 @@ from workshop.steps import all_exercises
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-with_site = pytest.mark.xdist_group("site")  # in one process, so that it is built once
 # A page may show these short commands as they are typed, because these tests run them or, where a
 # terminal or another system would be needed, what they stand for.
 RUN_BY = {
@@ -82,11 +82,16 @@ def build(folder):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The site, built with warnings as errors."""
-    folder = tmp_path_factory.mktemp("docs") / "site"
-    result = build(folder)
-    assert result.returncode == 0, result.stdout
+def site(tmp_path_factory, worker_id):
+    """The site, built with warnings as errors, once for all processes that run tests."""
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared if worker_id == "master" else shared.parent) / "site"
+    problems = folder.with_suffix(".problems")
+    with FileLock(folder.with_suffix(".lock")):
+        if not problems.exists():
+            result = build(folder)
+            problems.write_text(result.stdout if result.returncode else "", encoding="utf-8")
+    assert not problems.stat().st_size, problems.read_text(encoding="utf-8")
     return folder
 
 
@@ -106,7 +111,6 @@ class Page(html.parser.HTMLParser):
             self.pictures.append(attributes)
 
 
-@with_site
 def test_every_link_and_anchor_within_the_site_resolves(site):
     pages = {path: Page(path) for path in site.rglob("*.html")}
     assert len(pages) >= len(PAGES)
@@ -126,7 +130,6 @@ def test_every_link_and_anchor_within_the_site_resolves(site):
     assert {site / f"{page.stem}.html" for page in PAGES} <= linked
 
 
-@with_site
 def test_every_picture_has_a_text_in_its_place(site):
     for path in site.rglob("*.html"):
         for picture in Page(path).pictures:
@@ -136,7 +139,6 @@ def test_every_picture_has_a_text_in_its_place(site):
             assert "<title" in drawing and len(re.search("<desc.*?>(.*?)<", drawing)[1]) > 20
 
 
-@with_site
 def test_every_command_option_and_exercise_is_documented(site):
     from workshop.cli import main_group
 
@@ -312,7 +314,6 @@ async def findings(page, context="document"):
     return found
 
 
-@with_site
 def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_browser):
     async def look(browser):
         page = await browser.new_page(viewport={"width": 1280, "height": 900})
@@ -344,7 +345,6 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
     in_browser(look)
 
 
-@with_site
 def test_search_finds_a_word(address, in_browser):
     async def look(browser):
         page = await browser.new_page()
