@@ -24,7 +24,9 @@ from repo import ROOT, STEPS, copy_repository, free_port, get_when_served
 from workshop.steps import all_exercises
 
 DOCS = ROOT / "docs"
+BROWSER_SECONDS = 200
 PAGES = sorted(DOCS.glob("*.md"))
+pytestmark = pytest.mark.timeout(BROWSER_SECONDS + 40)
 # A page may show these short commands as they are typed, because these tests run them or, where a
 # terminal or another system would be needed, what they stand for.
 RUN_BY = {
@@ -248,7 +250,8 @@ def in_browser():
     testing = load("pictures").testing
 
     async def run(function, *arguments):
-        async with async_playwright() as playwright:
+        # Before pytest's own deadline, after which Playwright would wait for ever.
+        async with asyncio.timeout(BROWSER_SECONDS), async_playwright() as playwright:
             browser = await testing["launch_browser"](playwright)
             if browser is None:
                 testing["missing"](testing["NO_BROWSER"])
