@@ -213,6 +213,7 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
     assert [line for line in RUN_BY if f"$ {line}" not in shown] == []
 
 
+@pytest.mark.long
 def test_what_a_command_is_said_to_print_is_what_it_prints(tmp_path):
     capture = load("capture")
     made = dict(capture.capture_all(copy_repository(tmp_path / "clone")))
@@ -324,6 +325,7 @@ async def findings(page):
     return found
 
 
+@pytest.mark.long
 def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_browser):
     async def look(browser):
         page = await browser.new_page(viewport={"width": 1280, "height": 900})
