@@ -475,7 +475,7 @@ def docs(folder, port):
     environment.ensure("default", "develop")
     source, made = environment.ROOT / "docs", environment.ROOT / "docs/_build"
     if folder:
-        strict = ["-W", "--keep-going", "-d", made / "doctrees"]
+        strict = ["-W", "--keep-going", "-E", "-d", made / "doctrees"]
         environment.hand_over([sys.executable, "-m", "sphinx", *strict, source, folder])
     port = serving.chosen_port(port, 8000)
     watched = [f"--watch={environment.ROOT / name}" for name in ("steps", "workshop", "notebooks")]
