@@ -186,6 +186,10 @@ async def tcp_source():
 @app.while_serving
 async def log_jobs():
     tasks = [asyncio.create_task(job) for job in log.jobs()]
+    with suppress(TimeoutError):  # without its log, a server starts all the same
+        async with asyncio.timeout(3):
+            while not log.name:
+                await log.news.wait()
     yield
     for task in tasks:
         task.cancel()
