@@ -10,7 +10,7 @@ from time import perf_counter, process_time
 
 from bench.contestants import ALL, named, present
 from bench.load import Load, LoadProblem
-from bench.report import COLOURS, MARKERS, Claim, Progress, ratio, say, show
+from bench.report import COLOURS, MARKERS, Claim, Progress, Table, ratio, say
 from bench.servers import Server, allow_sockets, load_on_its_own_core
 
 WORKERS = ("step 8, Redis, 2 workers", "step 8, Redis, 4 workers")
@@ -29,6 +29,10 @@ class Plan:
     seconds: float = 180  # for one server with one number of clients
 
 
+ALT = (
+    "Deliveries a second by the number of clients, a line for each server, both axes logarithmic, "
+    "a panel for each size of burst. The tables hold the numbers."
+)
 QUICK_NAMES = ("step 5", "step 6", "websockets.broadcast", "Starlette loop", "limit")
 
 
@@ -162,8 +166,8 @@ def claims(results):
     return made
 
 
-def table(results):
-    """Print a table for each number of clients."""
+def tables(results):
+    """A table for each number of clients."""
     kinds = dict.fromkeys((one["compressed"], one["clients"]) for one in results)
     for compressed, clients in kinds:
         rows = []
@@ -190,7 +194,7 @@ def table(results):
         title = f"Fan-out to {clients:,} clients{', compressed' if compressed else ''}"
         rows.sort(key=lambda row: row[1])
         headings = ["", "burst", "deliveries/s", "last p50 ms", "p99 ms", "CPU µs each", "load"]
-        show(title, headings, rows)
+        yield Table(title, headings, rows)
 
 
 def plot(results):

@@ -10,11 +10,15 @@ from statistics import median
 
 from bench.contestants import ALL, named, present
 from bench.load import Load, LoadProblem, silent_client
-from bench.report import COLOURS, Claim, Progress, say, show
+from bench.report import COLOURS, Claim, Progress, Table, say
 from bench.servers import Server, allow_sockets, load_on_its_own_core
 
 FIRST = 50  # clients that come before it is measured, so that what is loaded late is loaded
 IDLE_LIMIT = 50  # KiB
+ALT = (
+    "Bars for each server: on the left the KiB that an idle client costs, on the right the MiB by "
+    "which the server grew beside a client that never reads. The table holds the numbers."
+)
 
 
 @dataclass
@@ -113,8 +117,8 @@ def claims(results):
     return made
 
 
-def table(results):
-    """Print a table of both kinds."""
+def tables(results):
+    """One table of both kinds."""
     counts = sorted({one["count"] for one in results if one["kind"] == "idle"})
     rows = {one["name"]: [one["name"]] for one in results}
     for one in results:
@@ -124,10 +128,8 @@ def table(results):
     messages = max(one["count"] for one in results if one["kind"] == "silent")
     headings = [f"KiB, {count:,} idle" for count in counts]
     headings.append(f"MiB, {messages:,} messages unread")
-    show("Memory for a client", ["", *headings], rows.values())
-    for one in results:
-        if one["problem"]:
-            print(f"* {one['name']}: {one['problem']}.")
+    notes = [f"* {one['name']}: {one['problem']}." for one in results if one["problem"]]
+    return [Table("Memory for a client", ["", *headings], list(rows.values()), notes)]
 
 
 def plot(results):

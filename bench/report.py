@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata, util
 from statistics import median
 
@@ -73,18 +73,30 @@ def machine():
     }
 
 
-def show(title, headings, rows):
-    """Print a table; all but the first column are numbers."""
-    from rich.console import Console
-    from rich.table import Table
+@dataclass
+class Table:
+    """What a terminal and the docs show; all but the first column are numbers."""
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(str, row))
+    title: str
+    headings: list
+    rows: list
+    notes: list = field(default_factory=list)  # sentences below it
+
+
+def show(table):
+    """Print a table."""
+    from rich import table as rich
+    from rich.console import Console
+
+    printed = rich.Table(title=table.title, title_justify="left", box=None, pad_edge=False)
+    for number, heading in enumerate(table.headings):
+        printed.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in table.rows:
+        printed.add_row(*map(str, row))
     # On a terminal, it is as wide as that; elsewhere, nothing may be cut off.
-    Console(width=None if sys.stdout.isatty() else 160).print(table, "")
+    Console(width=None if sys.stdout.isatty() else 160).print(printed, "")
+    for note in table.notes:
+        print(note)
 
 
 def save(name, folder, results, claims):

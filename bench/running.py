@@ -35,7 +35,8 @@ def measure(name, module, plan, out=None):
     """Run one measurement, print it, and write it into a folder if there is one."""
     results = module.measure(plan)
     claims = module.claims(results)
-    module.table(results)
+    for table in module.tables(results):
+        report.show(table)
     for claim in claims:
         print(claim)
     if out:

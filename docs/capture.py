@@ -6,6 +6,7 @@ Writes docs/captured/NAME.txt. Ports, times, versions and folders, which differ 
 replaced by those of an example; a test captures everything again and compares.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -27,21 +28,40 @@ from repo import COMMAND, HTTP, copy_repository, free_port  # noqa: E402
 SECONDS = 60
 SAME = [  # what differs from run to run, and what stands in the docs in its place
     (r"\x1b(\[\d*[A-Z]|\d)|\r", ""),  # what moves a terminal's cursor
-    (r"127\.0\.0\.1:\d+", "127.0.0.1:5000"),
+    # Of a fault, with as many digits as there were, so that columns stay columns.
+    (r"^(  (?:target +ws|http)://(?:127\.0\.0\.1|evil\.example):)\d{5}", r"\g<1>50000"),
+    (r"127\.0\.0\.1:(?!50000|5050)\d{4,5}", "127.0.0.1:5000"),
+    (r"process \[\d+\]", "process [1234]"),
     (r"✗ port 5000 is taken.*", "✓ port 5000 is free"),
     (r"TCP port \d+", "TCP port 5001"),
     (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "2026-01-05T10-30-00"),
     (r"Python 3\.\d+\.\d+\S*", "Python 3.13.1"),
     (re.escape(sys.executable), "python"),
     (r"to \S*remote\.git", "to origin"),
+    (r"((?:\"log\": \"|log=))[0-9a-f]{8}\b", r"\g<1>c0ffee42"),
+    (r"^  … .*\n", ""),  # how far it is, which a terminal shows in one place
     (r" +$", ""),
 ]
-TIMES = re.compile(r"in \d+\.\d+s")  # what a capture keeps, and differs each time
+# What a capture keeps, and differs each time: how long something took and, of a fault, all that
+# depends on the machine.
+VARIES = [
+    (r"in \d+\.\d+s", "in … s"),
+    (r"^  the (server printed|last line) .*\n?", ""),
+    (r"^  (server memory.*?|(a|the) good client.*?|meanwhile|small messages)  .*", r"  \1"),
+    (r"^  in bulk .*\n  (.*\n)  .*", r"  in bulk\n  \1"),
+    (r"after [\d.]+ m?s(; memory .*)?", "after … s"),
+]
+
+
+FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.5 --megabytes 50"}
+PORT = {"python serve.py": []}  # how a server takes its port, if not by --port
 
 
 def is_same(one, other):
-    """Whether two captures differ by no more than the time that something took."""
-    return TIMES.sub("in … s", one) == TIMES.sub("in … s", other)
+    """Whether two captures differ by no more than what varies."""
+    for pattern, replacement in VARIES:
+        one, other = (re.sub(pattern, replacement, text, flags=re.M) for text in (one, other))
+    return one == other
 
 
 class Terminal:
@@ -71,9 +91,13 @@ class Terminal:
 
     def show(self, line, printed=""):
         """Put a line that was typed on the screen, and what was printed after it."""
+        self.add(f"$ {line}\n{printed}")
+
+    def add(self, text):
+        """Put text on the screen, without what differs from run to run."""
         for pattern, replacement in SAME:
-            printed = re.sub(pattern, replacement, printed, flags=re.MULTILINE)
-        self.screen += f"$ {line}\n{printed.rstrip()}".strip() + "\n"
+            text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+        self.screen += f"{text.strip()}\n" if text.strip() else ""
 
     def run(self, line, shown=None):
         """Run a command to its end."""
@@ -84,7 +108,7 @@ class Terminal:
     def serve(self, line, until, meanwhile=None):
         """Run a server until it has printed something, do something else, and stop it."""
         port = free_port()
-        command = [*self._command(line.split()), "--port", str(port)]
+        command = [*self._command(line.split()), *PORT.get(line, ["--port"]), str(port)]
         process = subprocess.Popen(command, **self._options())
         try:
             printed = ""
@@ -95,7 +119,7 @@ class Terminal:
                     raise SystemExit(f"{line} ended without {until!r}:\n{printed}")
             if meanwhile:
                 wait_for_port(port)
-                self.screen += meanwhile(port)
+                self.add(meanwhile(port))
             else:
                 self.show(line, printed)
         finally:
@@ -131,38 +155,153 @@ def wait_for_port(port):
     raise SystemExit(f"nothing listens on port {port}")
 
 
+class Talk:
+    """A conversation with a WebSocket in a terminal: `shown` is what that shows."""
+
+    def __init__(self, url):
+        self.shown = f"$ python -m websockets {url}\n"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "websockets", url.strip('"')],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.shown += self.process.stdout.readline().strip() + "\n"
+
+    def hear(self, sign="< "):
+        """Wait for a line that the server sends, or for its goodbye."""
+        line = self.process.stdout.readline()
+        while sign not in line:
+            if not line:
+                raise SystemExit(f"the conversation ended without {sign!r}:\n{self.shown}")
+            line = self.process.stdout.readline()
+        self.shown += line[line.index(sign) :].strip() + "\n"
+
+    def say(self, text, sign="< "):
+        """Type a line, and wait for the answer."""
+        self.process.stdin.write(f"{text}\n")
+        self.process.stdin.flush()
+        self.shown += f"> {text}".strip() + "\n"
+        self.hear(sign)
+
+    def end(self):
+        """Leave; returns what was shown."""
+        self.process.stdin.close()
+        self.process.wait(SECONDS)
+        return self.shown
+
+
 def talk(port):
     """What a terminal shows of a conversation with the echo route."""
-    url = f"ws://127.0.0.1:{port}/ws"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "websockets", url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    lines = [process.stdout.readline().strip()]
+    conversation = Talk(f"ws://127.0.0.1:{port}/ws")
     for text in ("bob", "alice"):
-        process.stdin.write(f"{text}\n")
-        process.stdin.flush()
-        answer = process.stdout.readline()
-        while "< " not in answer:
-            answer = process.stdout.readline()
-        lines += [f"> {text}", answer[answer.index("< ") :].strip()]
-    process.stdin.close()
-    process.wait(SECONDS)
-    lines[0] = lines[0].replace(str(port), "5000")
-    return "$ python -m websockets ws://127.0.0.1:5000/ws\n" + "\n".join(lines) + "\n"
+        conversation.say(text)
+    return conversation.end()
+
+
+def ask(port, path, data=None):
+    """What curl shows of a request; asked without curl, which not all have."""
+    url = f"http://127.0.0.1:{port}{path}"
+    try:
+        with HTTP.open(urllib.request.Request(url, data), timeout=SECONDS) as response:
+            answer = response.read().decode()
+    except urllib.error.HTTPError as error:
+        answer = error.read().decode()
+    words = "" if data is None else f'--data "{data.decode()}" '
+    return f"$ curl {words}{url}\n{answer}"
 
 
 def post(port):
-    """What curl shows of a POST that is no message; asked without curl, which not all have."""
-    url = f"http://127.0.0.1:{port}/api/v2/messages"
+    """What curl shows of a POST that is no message."""
+    return ask(port, "/api/v2/messages", b"")
+
+
+def resume(port, other_port=None):
+    """What a terminal shows of a client that leaves, and comes back, here or to another server."""
+    alice = Talk(f"ws://127.0.0.1:{port}/api/v3/ws")
+    alice.hear()
+    alice.say("hello")
+    shown = alice.end()
+    log = re.search(r'"log": "(\w+)"', shown)[1]
+    other_port = other_port or port
+    for text in (b"tea?", b"yes, please"):
+        shown += ask(other_port, "/api/v2/messages", text)
+    alice = Talk(f'"ws://127.0.0.1:{other_port}/api/v3/ws?log={log}&last=1"')
+    alice.hear()
+    alice.hear()
+    return (shown + alice.end()).replace(f":{port}/", ":5000/").replace(f":{other_port}/", ":5050/")
+
+
+def new_log(port):
+    """What a terminal shows of a client that comes back after the server has started again."""
+    ask(port, "/api/v2/messages", b"good morning")
+    alice = Talk(f'"ws://127.0.0.1:{port}/api/v3/ws?log=5e1f0a9c&last=7"')
+    alice.hear()
+    alice.hear()
+    return alice.end().replace("5e1f0a9c&", "another&")
+
+
+def goodbye(port):
+    """What a terminal shows of a client that is closed."""
+    alice = Talk(f"ws://127.0.0.1:{port}/api/v3/ws")
+    alice.hear()
+    alice.say("", sign="Connection closed")
+    return alice.end()
+
+
+@contextlib.contextmanager
+def redis_server(folder):
+    """A Redis server on a free port, for the length of a `with`: its process and its address."""
+    port = free_port()
+    process = subprocess.Popen(
+        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+    )
     try:
-        HTTP.open(urllib.request.Request(url, data=b""), timeout=SECONDS)
-    except urllib.error.HTTPError as error:
-        answer = error.read().decode()
-    return f'$ curl --data "" http://127.0.0.1:5000/api/v2/messages\n{answer}'
+        wait_for_port(port)
+        yield process, f"redis://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+
+
+def scaled_out(terminal):
+    """Step 8: two servers with one Redis are a room, and say when it is gone."""
+    shown = {}
+    terminal.environ["QUART_TCP_PORT"] = ""
+    with redis_server(terminal.folder) as (redis, terminal.environ["REDIS_URL"]):
+
+        def with_both(port):
+            def with_one(other_port):
+                wait_until_well(port)
+                wait_until_well(other_port)
+                shown["room"] = resume(port, other_port)
+                shown["health"] = ask(port, "/health")
+                redis.terminate()
+                wait_until_well(port, is_well=False)
+                shown["health"] += ask(port, "/health")
+                shown["health"] += ask(port, "/api/v2/messages", b"hello")
+                return ""
+
+            terminal.serve("python serve.py --workers 1", "running on", with_one)
+            return ""
+
+        terminal.serve("python serve.py --workers 1", "running on", with_both)
+    del terminal.environ["REDIS_URL"]
+    for name, text in shown.items():
+        terminal.add(text)
+        yield name, terminal.taken()
+
+
+def wait_until_well(port, is_well=True):
+    """Wait until a server of step 8 has found its log, or has lost it."""
+    deadline = time.monotonic() + SECONDS
+    while ask(port, "/health").endswith("well\n") != is_well:
+        if time.monotonic() > deadline:
+            raise SystemExit("/health does not change")
+        time.sleep(0.05)
 
 
 def put(clone, solution):
@@ -201,12 +340,32 @@ def capture_all(clone):
     terminal.environ["QUART_TCP_PORT"] = str(free_port())
     terminal.serve("quart --app websocket run", "Running on", terminal.say_by_tcp)
     yield captured("tcp")
+    terminal.folder = clone / "steps/06_resume"
+    for function in (resume, new_log):
+        terminal.serve("quart --app websocket run", "Running on", function)
+        yield captured(function.__name__)
+    terminal.folder = clone / "steps/07_harden"
+    terminal.serve("python serve.py", "running on")
+    yield captured("serve")
+    terminal.serve("python serve.py", "running on", goodbye)
+    yield captured("goodbye")
+    terminal.folder = clone
+    for fault, options in FAULTS.items():
+        for step in "57":
+            terminal.run(f"python3 -m workshop fault {fault} {step}{options}")
+            yield captured(f"fault_{fault}_{step}")
+    terminal.folder = clone / "steps/08_scale_out"
+    yield from scaled_out(terminal)
+    terminal.environ["QUART_TCP_PORT"] = "0"
     for step, test in (
         ("01_structure", "structure"),
         ("02_install", "install"),
         ("03_echo", "echo"),
         ("04_javascript", "browser"),
         ("05_broadcast", "broadcast"),
+        ("06_resume", "resume"),
+        ("07_harden", "doors"),
+        ("08_scale_out", "scale_out"),
     ):
         terminal.folder = clone / "steps" / step
         terminal.run(f"pytest -q tests/test_{test}.py")

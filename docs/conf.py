@@ -26,7 +26,10 @@ html_copy_source = False
 html_theme_options = {"top_of_page_buttons": []}
 myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 3
-myst_substitutions = {"minutes": workshop_docs.minutes_of_steps()}
+myst_substitutions = {
+    "minutes": workshop_docs.minutes_of_steps(),
+    "minutes_further": workshop_docs.minutes_of_steps(further=True),
+}
 nb_execution_mode = "off"
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True

@@ -6,6 +6,8 @@ builds a page again when one of them has changed.
 
 import difflib
 import html
+import importlib
+import json
 import re
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from workshop.cli import COMMAND, main_group
-from workshop.steps import ROOT, all_exercises, find_exercise
+from workshop.steps import DEFAULT, ROOT, all_exercises, find_exercise
 
 DOCS = ROOT / "docs"
 LANGUAGES = {".py": "python", ".js": "javascript", ".html": "html+jinja", ".css": "css", "": "toml"}
@@ -181,24 +183,35 @@ class Captured(FromFiles):
 
 
 class Timetable(FromFiles):
-    """`{timetable}`: the steps or, with `all`, the challenges too, with their minutes."""
+    """`{timetable}`: the workshop's steps with their minutes; `all`: their challenges, too.
+
+    `{timetable} further`: the steps that come after the workshop.
+    """
 
     required_arguments = 0
     optional_arguments = 1
 
     def markdown(self):
         rows, total = ["| exercise | minutes | so far |", "|---|--:|--:|"], 0
+        what = self.arguments[0] if self.arguments else ""
         for exercise in all_exercises():
             self.env.note_dependency(str(exercise.folder / "exercise.toml"))
             minutes = exercise.about["minutes"]
+            if is_further(exercise) != (what == "further"):
+                continue
             if not exercise.is_challenge:
                 total += minutes
                 link = f"[{exercise.title}](/{exercise.id}.md)"
                 rows.append(f"| {link} | {minutes} | {total} |")
-            elif self.arguments:
+            elif what == "all":
                 link = f"[{exercise.title}](#challenge-{slug(exercise)})"
                 rows.append(f"| *challenge:* {link} | {minutes} | |")
         return "\n".join(rows)
+
+
+def is_further(exercise):
+    """Whether it comes after the workshop, which ends with the step that `run` serves."""
+    return int(exercise.number) > int(DEFAULT)
 
 
 def slug(exercise):
@@ -244,6 +257,54 @@ class WhatGoesWrong(FromFiles):
             says = mistake["says"].replace("|", "\\|")
             rows.append(f"| {mistake['name']} | {says} |")
         return "\n".join(rows)
+
+
+class Measured(FromFiles):
+    """`{measured} fanout`: what `workshop bench` found: a plot, its tables, and what is claimed."""
+
+    def markdown(self):
+        name = self.arguments[0]
+        path = DOCS / "measured" / f"{name}.json"
+        if not path.is_file():
+            raise self.error(f"there is no {path.name}: `bench --out docs/measured` makes it")
+        for file in (path, path.with_suffix(".svg"), ROOT / f"bench/{name}.py"):
+            self.env.note_dependency(str(file))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        benchmark = importlib.import_module(f"bench.{name}")
+        parts = [
+            f"```{{figure}} measured/{name}.svg\n:alt: {benchmark.ALT}\n```\n",
+            *map(as_markdown, benchmark.tables(found["results"])),
+            self.claims(found["claims"]),
+            f"Measured on {on_what(found['machine'])}.",
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def claims(self, claims):
+        """What the workshop says of its steps, beside what was measured; "" if it says nothing."""
+        rows = ["| claim | measured | wanted | holds |", "|---|--:|--:|---|"]
+        for claim in claims:
+            unit, is_known = claim["unit"], claim["measured"] is not None
+            measured = f"{claim['measured']:.2f}{unit}" if is_known else "–"
+            limit = f"{'at most' if claim['at_most'] else 'at least'} {claim['wanted']:g}{unit}"
+            holds = {"ok": "yes", "not": "no"}.get(claim["verdict"], claim["verdict"])
+            rows.append(f"| {claim['what']} | {measured} | {limit} | {holds} |")
+        return "\n".join(rows) if claims else ""
+
+
+def as_markdown(table):
+    """A table of a benchmark; numbers to the right."""
+    rows = [table.headings, ["---", *["--:"] * (len(table.headings) - 1)], *table.rows]
+    lines = ["| " + " | ".join(str(cell) or " " for cell in row) + " |" for row in rows]
+    return "\n".join([f"**{table.title}**", "", *lines, "", *table.notes])
+
+
+def on_what(machine):
+    """The machine of a measurement, in words."""
+    cores = f"{machine['cores']} cores"
+    if machine["pinned"]:
+        cores += ", of which servers had one and the load another"
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    return f"{machine['system']} with {cores}; Python {machine['python']}, {packages}"
 
 
 class Commands(SphinxDirective):
@@ -373,9 +434,10 @@ class Proof(SphinxRole):
         return [nodes.literal("", name, classes=["proof"])], []
 
 
-def minutes_of_steps():
-    """How long the steps take, in words."""
-    minutes = sum(each.about["minutes"] for each in all_exercises() if not each.is_challenge)
+def minutes_of_steps(further=False):
+    """How long the workshop takes, or the steps that come after it, in words."""
+    steps = [each for each in all_exercises() if not each.is_challenge]
+    minutes = sum(each.about["minutes"] for each in steps if is_further(each) == further)
     return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
 
 
@@ -397,7 +459,7 @@ def setup(app):
         **{"about": About, "task": Task, "hints": Hints, "mistakes": Mistakes, "change": Change},
         **{"files": Files, "folders": Folders, "captured": Captured, "timetable": Timetable},
         **{"challenges": Challenges, "what-goes-wrong": WhatGoesWrong, "commands": Commands},
-        **{"sequence": Sequence},
+        **{"sequence": Sequence, "measured": Measured},
     }.items():
         app.add_directive(name, directive)
     app.add_role("proof", Proof())

@@ -4,9 +4,12 @@ import asyncio
 import functools
 import html.parser
 import http.server
+import importlib
 import importlib.util
 import io
+import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -39,6 +42,18 @@ RUN_BY = {
     "python3 -m workshop start 3": "tests/test_learner.py::test_start_shows_the_task",
     "python3 -m workshop start 4": "tests/test_learner.py::test_an_earlier_attempt_is_kept",
     "python3 -m workshop start 5": "tests/test_learner.py::test_start_shows_the_task",
+    "python3 -m workshop start 6": "tests/test_learner.py::test_the_steps_that_go_further_can_be_",
+    "python3 -m workshop start 7": "tests/test_learner.py::test_the_steps_that_go_further_can_be_",
+    "python3 -m workshop start 8": "tests/test_learner.py::test_the_steps_that_go_further_can_be_",
+    "python3 -m workshop run 6": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
+    "python3 -m workshop bench": "tests/test_bench.py::test_ctrl_c_stops_at_once_and_leaves_no_pro",
+    "redis-server": "tests/test_going_further.py::test_four_workers_are_one_room_even_if_one_is_",
+    "REDIS_URL=redis://127.0.0.1 python serve.py --workers 4": (
+        "tests/test_going_further.py::test_four_workers_are_one_room_even_if_one_is_killed"
+    ),
+    "QUART_ORIGINS=https://chat.example python serve.py": (
+        "tests/test_going_further.py::test_behind_nginx_with_tls_as_the_docs_have_it"
+    ),
     "python3 -m workshop check": "tests/test_learner.py::test_check_tells_every_promise",
     "python3 -m workshop docs --build site": "tests/test_docs.py::test_the_command_builds_the",
     "python3 -m workshop notebooks": "tests/test_notebooks.py::test_the_command_serves_the_note",
@@ -159,10 +174,46 @@ def test_every_command_option_and_exercise_is_documented(site):
             assert (site / f"{exercise.id}.html").is_file()
 
 
+@with_site
+def test_what_was_measured_is_shown_as_it_was_measured(site):
+    page = (site / "how_far.html").read_text(encoding="utf-8")
+    files = sorted((DOCS / "measured").iterdir())
+    assert {file.name for file in files} == {
+        f"{name}.{kind}" for name in ("fanout", "memory", "resume") for kind in ("json", "svg")
+    }
+    for file in (DOCS / "measured").glob("*.json"):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        benchmark = importlib.import_module(f"bench.{file.stem}")
+        drawn = file.with_suffix(".svg").read_text(encoding="utf-8")
+        assert f"_images/{file.stem}.svg" in page
+        assert f"Python {found['machine']['python']}" in page
+        for table in benchmark.tables(found["results"]):
+            assert html.escape(table.title, quote=False) in page
+            for row in table.rows:
+                cells = "".join(rf"<td[^>]*><p>{re.escape(str(cell))}</p></td>\s*" for cell in row)
+                assert re.search(cells, page), f"{file.stem}: {row} is not on the page"
+                if row[-1] != "–":
+                    assert f"<!-- {row[0]} -->" in drawn, f"{file.stem}.svg is of another run"
+        for claim in found["claims"]:
+            measured = claim["measured"]
+            told = "–" if measured is None else f"{measured:.2f}{claim['unit']}"
+            row = rf"{re.escape(claim['what'])}</p></td>\s*<td[^>]*><p>{re.escape(told)}</p>"
+            assert re.search(row, page), f"{file.stem}: {claim} is not on the page"
+
+
 # What a page may hold: directives that show what stands elsewhere, and what arranges words.
 ALLOWED = {
     *("about", "captured", "challenges", "change", "commands", "files", "folders", "hints"),
-    *("literalinclude", "mistakes", "task", "timetable", "what-goes-wrong", "figure", "sequence"),
+    *(
+        "literalinclude",
+        "measured",
+        "mistakes",
+        "task",
+        "timetable",
+        "what-goes-wrong",
+        "figure",
+        "sequence",
+    ),
     *("dropdown", "glossary", "grid", "grid-item-card", "tab-item", "tab-set", "tip", "toctree"),
 }
 BY_LINE_NUMBER = re.compile(r"^:(lines|emphasize-lines|lineno\S*):", re.MULTILINE)
@@ -216,6 +267,9 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
 @pytest.mark.long
 def test_what_a_command_is_said_to_print_is_what_it_prints(tmp_path):
     capture = load("capture")
+    if not shutil.which("redis-server"):
+        testing = load("pictures").testing
+        testing["missing"]("no Redis server: install it (on Debian: apt install redis-server)")
     made = dict(capture.capture_all(copy_repository(tmp_path / "clone")))
     kept = {path.stem: path.read_text(encoding="utf-8") for path in capture.CAPTURED.iterdir()}
     if any("no browser: " in text for text in made.values()):

@@ -126,6 +126,42 @@ HOLDS = {
     ],
     "slow --megabytes 1": [(r"a good client hears", r"1.0 of 1 MB")],  # by POSTs: it has no TCP
 }
+HOLDS_AT_7 = {
+    "slow --megabytes 8": [
+        (r"a good client hears", r"8.0 of 8 MB"),
+        (r"it wakes up and reads on", r"\d.\d MB; closed with 1013"),
+    ],
+    "silent --seconds 50": [
+        (r"the silent client", r"closed with 1011 .* after 4\d.\d s"),
+        (r"the deaf client", r"let go after 2\d.\d s"),
+    ],
+    "vanish": [(r"resets its connection", r"forgotten after \d+ ms")],
+    "flood --seconds 0.1 --megabytes 8": [
+        (r"the flooder", r"closed with 1008 \(Send at most 20 messages a second.\)"),
+        (r"the good client heard", r"20 of them"),
+    ],
+    "huge --megabytes 16": [
+        (r"4,096 bytes", r"everyone gets it"),
+        (r"4,097 bytes", r"closed with 1009"),
+        (r"16,777,216 bytes", r"closed with 1009"),
+    ],
+    "garbage": [
+        (r"text that is not UTF-8", r"closed with 1007"),
+        (r"a binary message", r"closed with 1003"),
+        (r"an empty message", r"closed with 1008"),
+        (r"\?log=x&last=zzz", r"refused with HTTP 400"),
+    ],
+    "foreign": [
+        (r"http://127.0.0.1:\d+", r"let in; POST: HTTP 204"),
+        (r"http://evil.example", r"refused with HTTP 403; POST: HTTP 403"),
+        (r"http://evil.example, and as Host", r"refused with HTTP 403; POST: HTTP 403"),
+        (r"HTTP to the TCP source", r"Send lines of UTF-8, .* no HTTP"),
+    ],
+    "storm --clients 120": [
+        (r"let in", r"99 of 120 in"),
+        (r"the others", r"21 refused with HTTP 429"),
+    ],
+}
 
 
 def played(process):
@@ -159,6 +195,14 @@ def test_a_fault_tells_how_a_strict_server_holds(fault, workshop, tmp_path):
     (tmp_path / "websocket.py").write_text(STRICT, encoding="utf-8")
     name, *options = fault.split()
     assert_seen(played(workshop("fault", name, tmp_path, *options)), HOLDS[fault])
+
+
+@pytest.mark.parametrize("fault", HOLDS_AT_7, ids=lambda fault: fault.split()[0])
+def test_step_7_holds(fault, workshop):
+    name, *options = fault.split()
+    output = played(workshop("fault", name, "7", *options))
+    assert_seen(output, HOLDS_AT_7[fault])
+    assert "LOST" not in output
 
 
 def test_a_server_that_runs_already_is_played_against_and_goes_on(workshop):
