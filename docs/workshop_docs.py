@@ -291,11 +291,17 @@ class Measured(FromFiles):
         return "\n".join(rows) if claims else ""
 
 
+LONG = 12  # rows
+
+
 def as_markdown(table):
-    """A table of a benchmark; numbers to the right."""
+    """A table of a benchmark, folded if it is long; numbers to the right."""
     rows = [table.headings, ["---", *["--:"] * (len(table.headings) - 1)], *table.rows]
     lines = ["| " + " | ".join(str(cell) or " " for cell in row) + " |" for row in rows]
-    return "\n".join([f"**{table.title}**", "", *lines, "", *table.notes])
+    notes = [note.replace("*", "\\*") + "\n" for note in table.notes]
+    if len(table.rows) > LONG:
+        return "\n".join([f"::::{{dropdown}} {table.title}", *lines, "", *notes, "::::"])
+    return "\n".join([f"**{table.title}**", "", *lines, "", *notes])
 
 
 def on_what(machine):
