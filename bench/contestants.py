@@ -18,6 +18,7 @@ from bench.load import logged, plain
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ROOT / "steps"
 PEERS = ROOT / "bench/peers"
+SANSIO = "websockets-sansio"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Contestant:
             "--app-dir": self.folder,
             "--host": "127.0.0.1",
             "--port": port,
-            "--ws": "websockets-sansio",
+            # From step 7 on, a step says itself how it is served.
+            "--ws": "serve:Protocol" if (self.folder / "serve.py").is_file() else SANSIO,
             "--ws-per-message-deflate": str(deflate).lower(),
             "--loop": "asyncio",
             "--workers": self.workers,

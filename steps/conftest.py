@@ -409,8 +409,11 @@ class InProcessClient(QuartClient):
     websocket_connection_class = InProcessConnection
 
     async def open(self, path, **options):
-        async with asyncio.timeout(DEADLINE):
-            return explained(self.app, path, await super().open(path, **options))
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return explained(self.app, path, await super().open(path, **options))
+        except TimeoutError:
+            raise AssertionError(f"{path} is not answered within {DEADLINE} s") from None
 
 
 # ---- Live: the same surface over real sockets

@@ -93,11 +93,18 @@ def test_a_claim_is_a_ratio_of_what_was_measured_back_to_back():
     assert Claim("a / b", ratio([], [1]), 1).verdict == "not measured"
 
 
+def is_uvicorn(process):
+    try:
+        return "uvicorn" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_ctrl_c_stops_at_once_and_leaves_no_process(workshop):
     process = workshop("bench", "fanout", "--quick")
     deadline = time.monotonic() + 20
     servers = []
-    while not any("uvicorn" in server.cmdline() for server in servers):
+    while not any(map(is_uvicorn, servers)):
         assert time.monotonic() < deadline, process.output
         servers = psutil.Process(process.process.pid).children(recursive=True)
         time.sleep(0.05)

@@ -50,6 +50,7 @@ def needs_network(code, output):
     assert code == 0, output
 
 
+@pytest.mark.long
 def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_python(small):
     needs_network(*workshop(small, "run"))
     assert "Making" not in workshop(small, "run")[1]

@@ -67,6 +67,7 @@ def test_a_notebook_ends_with_things_to_try(path):
     assert 2 <= sum(kind == "code" for _, kind in sources[start:]) <= 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom_without_a_warning(path, docs_path):
     import run_notebooks

@@ -330,8 +330,9 @@ def test(arguments):
     environment.ensure("default", "develop")
     pytest = [sys.executable, "-m", "pytest"]
     if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
-        # No file or folder is named, so it is everything: on all cores, from wherever it is called.
-        pytest += ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
+        # No file or folder is named, so it is everything, from wherever it is called: four tests at
+        # once, also on fewer cores, because most of the time they wait.
+        pytest += ["-n", "4", "--maxschedchunk", "1"]
         os.chdir(environment.ROOT)
     environment.hand_over([*pytest, *arguments])
 
@@ -474,7 +475,7 @@ def docs(folder, port):
     environment.ensure("default", "develop")
     source, made = environment.ROOT / "docs", environment.ROOT / "docs/_build"
     if folder:
-        strict = ["-W", "--keep-going", "-d", made / "doctrees"]
+        strict = ["-W", "--keep-going", "-E", "-d", made / "doctrees"]
         environment.hand_over([sys.executable, "-m", "sphinx", *strict, source, folder])
     port = serving.chosen_port(port, 8000)
     watched = [f"--watch={environment.ROOT / name}" for name in ("steps", "workshop", "notebooks")]

@@ -12,8 +12,8 @@ from doors import Goodbye
 FRAME_SIZE = 100  # messages in one frame at most, for the sake of memory
 
 
-class NotStored(Exception):
-    """The log cannot keep a message now."""
+class LogAway(Exception):
+    """The log can store nothing now, or is not to be reached."""
 
 
 class Log:
@@ -45,7 +45,7 @@ class Log:
         """The id of the last message that is no longer kept."""
         return self.last - len(self.messages)
 
-    def find(self, name, cursor):
+    async def find(self, name, cursor):
         """Where a client goes on, and why it misses messages, if it does."""
         if not name:
             return self.last, None

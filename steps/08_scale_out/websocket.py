@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from quart import Quart, abort, has_request_context, render_template, request, websocket
 
 from doors import HEADERS, Goodbye, Room, TokenBucket
-from log import Log, NotStored
+from log import Log, LogAway
 
 MESSAGE_SIZE = 4096  # bytes
 HTTP = re.compile(rb"\S+ \S+ HTTP/")
@@ -73,7 +73,7 @@ async def index():
 async def storing(message):
     try:
         await log.append(message)
-    except NotStored:
+    except LogAway:
         frame = json.dumps({"refused": message})
         with suppress(OSError):  # the client may vanish
             await websocket.scope["send"]({"type": "websocket.send", "text": frame})
@@ -95,9 +95,8 @@ async def receiving(tasks):
         tasks.create_task(storing(data))
 
 
-async def sending(name, cursor, gap):
+async def sending(name, cursor, frame):
     send = websocket.scope["send"]
-    frame = log.place(cursor, gap)
     with suppress(OSError):  # the client may vanish
         while True:
             await send({"type": "websocket.send", "text": frame})
@@ -109,14 +108,17 @@ async def ws_v3():
     last = websocket.args.get("last", "0")
     if not re.fullmatch(r"\d{1,15}", last):
         abort(400)
-    if not log.name:
+    try:
+        cursor, gap = await log.find(websocket.args.get("log"), int(last))
+    except LogAway:
         abort(503)
+    # No await in between, so that all of it is of one log.
+    name, place = log.name, log.place(cursor, gap)
     with room.seat(websocket.remote_addr):
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:
-                place = log.find(websocket.args.get("log"), int(last))
-                tasks.create_task(sending(log.name, *place))
+                tasks.create_task(sending(name, cursor, place))
                 await receiving(tasks)
         except ExceptionGroup as errors:
             goodbye = errors.exceptions[0]
@@ -137,7 +139,7 @@ async def post_message():
         return "Send the message as the body of the POST, in UTF-8.\n", 400
     try:
         await log.append(message)
-    except NotStored:
+    except LogAway:
         return "The message is not stored: try again later.\n", 503
     return "", 204
 
@@ -155,7 +157,7 @@ async def tcp_client(reader, writer):
                     raise ValueError(line)
                 await log.append(line.decode().rstrip("\r\n"))
                 await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
-        except NotStored:
+        except LogAway:
             writer.write(b"The line is not stored: try again later.\n")
         except ValueError:  # also if it is not UTF-8, or longer than the reader's limit
             writer.write(b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n")
@@ -184,6 +186,10 @@ async def tcp_source():
 @app.while_serving
 async def log_jobs():
     tasks = [asyncio.create_task(job) for job in log.jobs()]
+    with suppress(TimeoutError):  # without its log, a server starts all the same
+        async with asyncio.timeout(3):
+            while not log.name:
+                await log.news.wait()
     yield
     for task in tasks:
         task.cancel()
