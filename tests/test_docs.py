@@ -174,7 +174,6 @@ def test_every_command_option_and_exercise_is_documented(site):
             assert (site / f"{exercise.id}.html").is_file()
 
 
-@with_site
 def test_what_was_measured_is_shown_as_it_was_measured(site):
     page = (site / "how_far.html").read_text(encoding="utf-8")
     files = sorted((DOCS / "measured").iterdir())
