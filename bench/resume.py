@@ -121,7 +121,7 @@ def plot(results):
     """A figure: seconds with messages missed, and with none."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
     ours = [one for one in results if one["seconds"]]
     names = [one["name"] for one in ours]
     late = [median(one["seconds"]) for one in ours]
@@ -130,5 +130,5 @@ def plot(results):
     axes.barh(names, none, color=COLOURS[0], height=0.4, label="with nothing missed")
     axes.invert_yaxis()
     axes.set(title="Everyone comes back at once", xlabel="seconds until the last has all")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure

@@ -7,6 +7,7 @@ still the same, also on a machine with other fonts.
 """
 
 import asyncio
+import functools
 import io
 import runpy
 import sys
@@ -57,6 +58,23 @@ async def shown(body):
     return await body.inner_text(), f"{width:.1f}"
 
 
+async def gap(page, server):
+    """The page of step 6 when its server has started again, with an empty log."""
+    await page.set_viewport_size({"width": 640, "height": 300})
+    await page.goto(server.url)
+    messages = page.get_by_role("listitem")
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    for number, text in enumerate(("Is anybody there?", "Yes, everyone."), 1):
+        await send(page, text)
+        await expect(messages).to_have_count(number)
+    await asyncio.to_thread(server.start_again)
+    await expect(messages).to_have_count(3)
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await send(page, "And we are back.")
+    await expect(messages).to_have_count(4)
+    return await shown(page.locator("body"))
+
+
 async def two_tabs(page, server):
     """Two tabs of step 5 and what their people and a POST have said."""
     await page.set_viewport_size({"width": 900, "height": 320})
@@ -86,13 +104,15 @@ SCENES = {
     "step_3": ("03_echo", one_page),
     "step_4": ("04_javascript", one_page),
     "two_tabs": ("05_broadcast", two_tabs),
+    "gap": ("06_resume", gap),
 }
 
 
 async def make(browser):
     """Make all pictures: yields the name of each, its PNG in bytes, its text, and its font."""
     for name, (step, scene) in SCENES.items():
-        server = testing["LiveServer"](testing["load"](ROOT / "steps" / step))
+        load = functools.partial(testing["load"], ROOT / "steps" / step)
+        server = testing["LiveServer"](load(), load)
         server.start()
         context = await browser.new_context(device_scale_factor=2, color_scheme="light")
         page = await context.new_page()

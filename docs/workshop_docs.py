@@ -275,7 +275,7 @@ class Measured(FromFiles):
             f"```{{figure}} measured/{name}.svg\n:alt: {benchmark.ALT}\n```\n",
             *map(as_markdown, benchmark.tables(found["results"])),
             self.claims(found["claims"]),
-            f"Measured on {on_what(found['machine'])}.",
+            f"The median of {runs(found['results'])}, on {on_what(found['machine'])}.",
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -291,11 +291,23 @@ class Measured(FromFiles):
         return "\n".join(rows) if claims else ""
 
 
+LONG = 12  # rows
+
+
 def as_markdown(table):
-    """A table of a benchmark; numbers to the right."""
+    """A table of a benchmark, folded if it is long; numbers to the right."""
     rows = [table.headings, ["---", *["--:"] * (len(table.headings) - 1)], *table.rows]
     lines = ["| " + " | ".join(str(cell) or " " for cell in row) + " |" for row in rows]
-    return "\n".join([f"**{table.title}**", "", *lines, "", *table.notes])
+    notes = [note.replace("*", "\\*") + "\n" for note in table.notes]
+    if len(table.rows) > LONG:
+        return "\n".join([f"::::{{dropdown}} {table.title}", *lines, "", *notes, "::::"])
+    return "\n".join([f"**{table.title}**", "", *lines, "", *notes])
+
+
+def runs(results):
+    """How often each number was measured, in words."""
+    most = max(len(value) for one in results for value in one.values() if isinstance(value, list))
+    return f"{most} run{'s' if most > 1 else ''}"
 
 
 def on_what(machine):

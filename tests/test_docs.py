@@ -280,6 +280,22 @@ def test_what_a_command_is_said_to_print_is_what_it_prints(tmp_path):
         assert same or text == kept[name], f"{name}: python docs/capture.py captures it again"
 
 
+@pytest.mark.parametrize(
+    ("name", "was", "becomes"),
+    [
+        ("fault_foreign_7", "HTTP 403", "HTTP 204"),
+        ("fault_huge_7", "closed with 1009", "closed with 1008"),
+        ("fault_flood_7", "closed with 1008", "still connected"),
+    ],
+)
+def test_a_fault_that_ends_otherwise_is_told_from_one_that_takes_longer(name, was, becomes):
+    capture = load("capture")
+    text = (capture.CAPTURED / f"{name}.txt").read_text(encoding="utf-8")
+    assert was in text and not capture.is_same(text, text.replace(was, becomes))
+    slower = re.sub(r"\d+ ms", "2.5 s", text)
+    assert slower != text and capture.is_same(text, slower)
+
+
 # In a browser
 
 
