@@ -54,7 +54,6 @@ VARIES = [
 
 
 FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.5 --megabytes 50"}
-PORT = {"python serve.py": []}  # how a server takes its port, if not by --port
 
 
 def is_same(one, other):

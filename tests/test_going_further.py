@@ -16,6 +16,7 @@ import pytest
 from repo import ROOT, STEPS, free_port, get_when_served
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
 
 RESUME, HARDEN, SCALE_OUT = STEPS[5:8]
 NO_LIMITS = {
@@ -76,8 +77,7 @@ def serve(start):
             uvicorn = ["-m", "uvicorn", "websocket:app", "--ws", "websockets-sansio"]
             command = [*uvicorn, "--log-level", "warning", "--port", port]
         else:
-            port_option = ["--port", port] if step is SCALE_OUT else [port]
-            command = ["serve.py", *port_option, *options]
+            command = ["serve.py", "--port", port, *options]
         env = {"QUART_TCP_PORT": "", **environ}
         process = start(sys.executable, *command, cwd=step, env=env)
         get_when_served(f"http://127.0.0.1:{port}/")
@@ -330,14 +330,16 @@ async def say_surely(host, name, number_of_messages):
     await me.is_in.wait()
     for number in range(0, number_of_messages, 25):
         batch = [f"{name} {one}" for one in range(number, number + 25)]
-        before = len(me.texts)
+        async with asyncio.timeout(20):
+            while me.connection.state is not State.OPEN:
+                await asyncio.sleep(0.005)  # it is coming back
+        before, cuts = len(me.texts), me.cuts
         try:
             for message in batch:
                 await me.connection.send(message)
         except ConnectionClosed:
-            pass  # cut off: what came through is seen in the log
+            continue  # what came through is seen in the log
         async with asyncio.timeout(20):
-            cuts = me.cuts
             while batch[-1] not in me.texts[before:] and me.cuts == cuts:
                 await asyncio.sleep(0.005)
     listening.cancel()

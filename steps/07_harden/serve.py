@@ -1,7 +1,7 @@
-"""Serve the app for real: python serve.py [PORT]"""
+"""Serve the app for real: python serve.py [--port PORT]"""
 
+import argparse
 import asyncio
-import sys
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -33,5 +33,7 @@ SETTINGS = {
 }
 
 if __name__ == "__main__":
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
-    uvicorn.run("websocket:app", port=port, **SETTINGS)
+    parser = argparse.ArgumentParser(description="Serve the app.")
+    parser.add_argument("--port", type=int, default=5000)
+    options = parser.parse_args()
+    uvicorn.run("websocket:app", port=options.port, **SETTINGS)

@@ -125,7 +125,8 @@ async def tcp_client(reader, writer):
             while line := await reader.readline():
                 if HTTP.match(line):  # any page can make a browser connect to this port
                     raise ValueError(line)
-                log.append(line.decode().rstrip("\r\n"))
+                if message := line.decode().rstrip("\r\n"):
+                    log.append(message)
                 await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
         except ValueError:  # also if it is not UTF-8, or longer than the reader's limit
             writer.write(b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n")

@@ -13,6 +13,11 @@ from log import Log, LogAway
 STREAM, NAME = "workshop:messages", "workshop:log"  # keys in Redis
 
 
+def number_of(entries):
+    """The id of the first of some entries, 0 if there is none; Redis writes it as 0-1, 0-2…"""
+    return int(entries[0][0].removeprefix("0-")) if entries else 0
+
+
 class RedisLog(Log):
     """The log's name is empty while Redis is away."""
 
@@ -76,9 +81,12 @@ class RedisLog(Log):
 
     async def find_stream(self):
         """Agree with the other servers on the log's name; copy the log if it is another."""
-        name = await self.redis.get(NAME)
-        if not name:
-            await self.redis.set(NAME, secrets.token_hex(4), nx=True)  # unless another was faster
+        last, name = self.last, await self.redis.get(NAME)
+        newest = await self.redis.xrevrange(STREAM, count=1)
+        has_lost = name == self.copied and number_of(newest) < last
+        if not name or has_lost:
+            # Unless another server was faster to name it.
+            await self.redis.set(NAME, secrets.token_hex(4), nx=not has_lost)
             name = await self.redis.get(NAME)
         if name != self.copied:
             self.messages.clear()
@@ -93,13 +101,13 @@ class RedisLog(Log):
         """Copy what is new in Redis; returns whether there was anything."""
         streams = await self.redis.xread({STREAM: f"0-{self.last}"}, block=block)
         for _, entries in streams:
-            for number, entry in entries:
-                number = int(number.removeprefix("0-"))
+            for entry in entries:
+                number = number_of([entry])
                 if number <= self.last:  # copied meanwhile
                     continue
                 if number > self.last + 1:  # what is between is no longer kept
                     self.messages.clear()
                 self.last = number
-                self.messages.append(entry["text"])
+                self.messages.append(entry[1]["text"])
         self.wake()
         return bool(streams)

@@ -155,7 +155,8 @@ async def tcp_client(reader, writer):
             while line := await reader.readline():
                 if HTTP.match(line):  # any page can make a browser connect to this port
                     raise ValueError(line)
-                await log.append(line.decode().rstrip("\r\n"))
+                if message := line.decode().rstrip("\r\n"):
+                    await log.append(message)
                 await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
         except LogAway:
             writer.write(b"The line is not stored: try again later.\n")

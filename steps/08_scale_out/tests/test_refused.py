@@ -23,5 +23,7 @@ async def test_what_could_not_be_stored_is_back_in_the_box(page, redis_server, e
     redis_server.client.config_set("maxmemory", 0)
     await box.press("Enter")
     item = page.get_by_role("listitem")
-    await expect(item, "now it can be sent").to_have_text(["no room for this"])
+    await expect(item, "now it can be sent").to_have_text(
+        ["Not sent: no room for this", "no room for this"]
+    )
     await expect(state, "and the state is as before").to_have_text("Connected")

@@ -154,6 +154,19 @@ async def test_when_redis_has_lost_everything_clients_are_told(room, redis_serve
         await say(alice, "from the beginning")
 
 
+async def test_when_redis_has_lost_the_newest_clients_are_told(room, redis_server, eventually):
+    here, _ = room
+    async with here() as alice:
+        await say(alice, *numbered(3))
+        (stream,) = redis_server.client.keys("*messages*")
+        redis_server.client.delete(stream)  # and only that
+        code, _ = await alice.closing()
+        assert code == 1012, f"ids will come twice now, and alice is closed with {code}"
+    async with eventually(here, alice.log, alice.last) as alice:
+        assert alice.gaps == ["new log"], f"ids come again, but alice is told {alice.gaps}"
+        await say(alice, "from the beginning")
+
+
 async def test_without_redis_url_nothing_has_to_be_installed(monkeypatch, serve, connect_to):
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setenv("QUART_TCP_PORT", "")

@@ -24,7 +24,8 @@ function show(text, kind) {
 function take(frame) {
   if (frame.refused) {
     state.textContent = "Not sent: the server cannot store it now, so try again";
-    input.value = frame.refused;
+    show(`Not sent: ${frame.refused}`, "gap");
+    if (!input.value) input.value = frame.refused;
     return;
   }
   state.textContent = "Connected";
