@@ -107,7 +107,7 @@ class Terminal:
     def serve(self, line, until, meanwhile=None):
         """Run a server until it has printed something, do something else, and stop it."""
         port = free_port()
-        command = [*self._command(line.split()), *PORT.get(line, ["--port"]), str(port)]
+        command = [*self._command(line.split()), "--port", str(port)]
         process = subprocess.Popen(command, **self._options())
         try:
             printed = ""
