@@ -238,7 +238,7 @@ http {
 
 
 def require(command, package):
-    path = shutil.which(command)
+    path = shutil.which(command) or shutil.which(command, path="/usr/sbin")
     if not path:
         why = f"no {command}: install it (on Debian: sudo apt install {package})"
         (pytest.fail if os.environ.get("WORKSHOP_REQUIRE_ALL") == "1" else pytest.skip)(why)
