@@ -257,9 +257,8 @@ class Closed(AssertionError):
 
     def __init__(self, app, path, code, reason=""):
         hint = ": a handler that returns ends its connection, so is there a loop?"
-        super().__init__(
-            f"the server closes the connection on {path} with code {code}{because(app) or hint}"
-        )
+        why = because(app) or (f" ({reason})" if reason else hint if code == 1000 else "")
+        super().__init__(f"the server closes the connection on {path} with code {code}{why}")
         self.code, self.reason = code, reason
 
 

@@ -91,7 +91,7 @@ async def ws_v3():
     last = websocket.args.get("last", "0")
     if not re.fullmatch(r"\d{1,15}", last):
         abort(400)
-    with room.seat(websocket.remote_addr):
+    with suppress(OSError), room.seat(websocket.remote_addr):  # the client may vanish
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -34,6 +34,8 @@ class RedisLog(Log):
 
     async def append(self, message):
         """Have a message stored; who waits for it is woken when it comes back from Redis."""
+        if not self.name:  # who knows which log this would go to
+            raise LogAway
         stored = asyncio.get_running_loop().create_future()
         self.outbox.put_nowait((message, stored))
         await stored
@@ -58,14 +60,22 @@ class RedisLog(Log):
                 async with self.redis.pipeline() as pipeline:
                     for message, _ in batch:
                         entry = {"text": message}
-                        pipeline.xadd(STREAM, entry, "0-*", maxlen=self.size, approximate=False)
-                    await pipeline.execute()
-                answer = None
+                        pipeline.xadd(
+                            STREAM,
+                            entry,
+                            "0-*",
+                            maxlen=self.size,
+                            approximate=False,
+                            nomkstream=True,
+                        )
+                    # Without its stream, Redis has lost the log, and ids would begin again.
+                    answer = None if all(await pipeline.execute()) else LogAway()
             except RedisError:
                 answer = LogAway()
             for _, stored in batch:
                 if not stored.done():  # who sent it may have left
                     stored.set_exception(answer) if answer else stored.set_result(None)
+                self.outbox.task_done()
 
     async def reading(self):
         while True:
@@ -73,10 +83,11 @@ class RedisLog(Log):
                 await self.find_stream()
                 while await self.copy(block=200):  # milliseconds
                     pass
-            except RedisError:
+            except (RedisError, ValueError):  # or a number that is none of ours
                 self.name = ""
-                self.wake()
                 await self.redis.connection_pool.disconnect()  # they are all broken now
+                await self.outbox.join()  # senders are told before they are closed
+                self.wake()
                 await asyncio.sleep(0.2)
 
     async def find_stream(self):
@@ -88,7 +99,10 @@ class RedisLog(Log):
             # Unless another server was faster to name it.
             await self.redis.set(NAME, secrets.token_hex(4), nx=not has_lost)
             name = await self.redis.get(NAME)
+        if not newest and not await self.redis.exists(STREAM):
+            await self.redis.xgroup_create(STREAM, "none", "$", mkstream=True)  # an empty one
         if name != self.copied:
+            self.name = ""
             self.messages.clear()
             self.frame.cache_clear()
             self.last = 0

@@ -21,7 +21,7 @@ app.config["MAX_CONTENT_LENGTH"] = MESSAGE_SIZE
 app.config.from_prefixed_env()  # QUART_TCP_PORT: a port, 0 for any free one, empty for none
 
 log_size = app.config.get("LOG_SIZE", 1000)
-if "REDIS_URL" in os.environ:
+if os.environ.get("REDIS_URL"):
     from redis_log import RedisLog  # which needs the package redis
 
     log = RedisLog(log_size, os.environ["REDIS_URL"])
@@ -114,7 +114,7 @@ async def ws_v3():
         abort(503)
     # No await in between, so that all of it is of one log.
     name, place = log.name, log.place(cursor, gap)
-    with room.seat(websocket.remote_addr):
+    with suppress(OSError), room.seat(websocket.remote_addr):  # the client may vanish
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:
