@@ -191,7 +191,8 @@ def test_what_was_measured_is_shown_as_it_was_measured(site):
             for row in table.rows:
                 cells = "".join(rf"<td[^>]*><p>{re.escape(str(cell))}</p></td>\s*" for cell in row)
                 assert re.search(cells, page), f"{file.stem}: {row} is not on the page"
-                if row[-1] != "–":
+                # Those with several workers are in the table only.
+                if row[-1] != "–" and "workers" not in row[0]:
                     assert f"<!-- {row[0]} -->" in drawn, f"{file.stem}.svg is of another run"
         for claim in found["claims"]:
             measured = claim["measured"]

@@ -2,14 +2,16 @@ import asyncio
 import re
 
 import pytest
+import pytest_asyncio
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
 MISSING = re.compile("missing")
 
 
-@pytest.fixture
-def tab(page, expect):
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(page, expect):
     """What a test does with the page and expects of it, in words."""
+    await page.evaluate("Math.random = () => 0.1")  # so that it is soon back
     return Tab(page, expect)
 
 

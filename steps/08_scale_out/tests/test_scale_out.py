@@ -126,7 +126,8 @@ async def test_when_redis_goes_clients_are_told_and_come_back_for_everything(
             assert (heard, alice.gaps, bob.gaps) == ("after", [], []), (
                 f"Redis is back with all it had: bob heard {heard!r}, gaps {alice.gaps + bob.gaps}"
             )
-    assert (await web.get("/health")).status_code == 200
+    health = await web.get("/health")
+    assert health.status_code == 200, f"Redis is back, but /health answers {health.status_code}"
 
 
 async def test_a_message_that_cannot_be_stored_is_refused_to_its_sender(room, redis_server):
@@ -174,6 +175,7 @@ async def test_without_redis_url_nothing_has_to_be_installed(monkeypatch, serve,
     for name in ("redis", "redis_log"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     app = serve()
-    assert (await app.test_client().get("/health")).status_code == 200
+    health = await app.test_client().get("/health")
+    assert health.status_code == 200, f"/health should answer 200, not {health.status_code}"
     async with connect_to(app) as alice:
         await say(alice, "hello")
