@@ -62,7 +62,8 @@ def _not_as_locked():
 
 
 def _has_browser():
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    names += ("google-chrome", "chrome", "msedge")
     places = [
         "/Applications/Google Chrome.app",
         "/Applications/Microsoft Edge.app",
