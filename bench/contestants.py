@@ -49,7 +49,7 @@ class Contestant:
             "--host": "127.0.0.1",
             "--port": port,
             # From step 7 on, a step says itself how it is served.
-            "--ws": "serve:Protocol" if (self.folder / "serve.py").is_file() else SANSIO,
+            "--ws": "serve:WebSocket" if (self.folder / "serve.py").is_file() else SANSIO,
             "--ws-per-message-deflate": str(deflate).lower(),
             "--loop": "asyncio",
             "--workers": self.workers,

@@ -625,7 +625,8 @@ class LogClient:
     def __init__(self, app, log="", last=0, **options):
         query = f"?log={log}&last={last}" if log else ""
         self.connection = app.test_client().websocket(f"/api/v3/ws{query}", **options)
-        self.log, self.last, self.gaps, self.frames = "", None, [], 0
+        self.log, self.last, self.gaps = "", None, []
+        self.frames = self.longest = 0  # how many, and the bytes of the longest
         self.refused = deque()  # messages that the server could not store, from step 8 on
         self.waiting = deque()
 
@@ -672,6 +673,7 @@ class LogClient:
     async def _take_frame(self):
         data = await self.connection.receive()
         self.frames += 1
+        self.longest = max(self.longest, len(data))
         try:
             frame = json.loads(data)
             if "messages" in frame:

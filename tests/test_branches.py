@@ -10,7 +10,8 @@ from workshop.locking import plain_pip
 from workshop.steps import all_exercises
 
 EXERCISES = all_exercises()
-WAITS = {"exercise": ("--deadline=0.3", "--patience=1"), "solution": ()}  # nothing will come
+# In an exercise nothing will come, and one test that fails is enough.
+OPTIONS = {"exercise": ("-x", "--deadline=0.3", "--patience=1"), "solution": ()}
 
 
 def git(folder, *arguments):
@@ -122,7 +123,7 @@ def test_on_a_branch_pytest_fails_for_the_exercise_and_passes_for_the_solution(
             assert (folder / "websocket").is_dir()
         names = [f"tests/{path.name}" for path in files]
         result = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *WAITS[kind], *names],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *OPTIONS[kind], *names],
             cwd=folder,
             capture_output=True,
             text=True,

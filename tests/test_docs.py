@@ -51,7 +51,7 @@ RUN_BY = {
     "REDIS_URL=redis://127.0.0.1 python serve.py --workers 4": (
         "tests/test_going_further.py::test_four_workers_are_one_room_even_if_one_is_killed"
     ),
-    "QUART_ORIGINS=https://chat.example python serve.py": (
+    "QUART_ORIGINS=https://chat.example FORWARDED_ALLOW_IPS=127.0.0.1 python serve.py": (
         "tests/test_going_further.py::test_behind_nginx_with_tls_as_the_docs_have_it"
     ),
     "python3 -m workshop check": "tests/test_learner.py::test_check_tells_every_promise",

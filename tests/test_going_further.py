@@ -8,7 +8,7 @@ import shutil
 import signal
 import ssl
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 
 import psutil
@@ -24,6 +24,12 @@ NO_LIMITS = {
     "QUART_CONNECTIONS": "10000",
     "QUART_CONNECTIONS_PER_ADDRESS": "10000",
 }
+# Serves as serve.py does, but waits for nobody as long as that.
+IMPATIENT = """
+import sys, serve, uvicorn
+serve.PATIENCE = float(sys.argv[1])
+uvicorn.run("websocket:app", port=int(sys.argv[2]), **serve.SETTINGS)
+"""
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(110)]
 
 
@@ -71,9 +77,11 @@ class Client:
 def serve(start):
     """Start a step on a free port in a process of its own: the process and its host."""
 
-    def serve(step, *options, port=None, **environ):
+    def serve(step, *options, port=None, patience=None, **environ):
         port = port or free_port()
-        if step is RESUME:
+        if patience:
+            command = ["-c", IMPATIENT, patience, port]
+        elif step is RESUME:
             uvicorn = ["-m", "uvicorn", "websocket:app", "--ws", "websockets-sansio"]
             command = [*uvicorn, "--log-level", "warning", "--port", port]
         else:
@@ -95,6 +103,11 @@ def end_of(process):
     return process.end(5)[1]
 
 
+async def are_in(*clients):
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(client.is_in.wait() for client in clients))
+
+
 async def say(host, messages, pause_every=20):
     async with connect(f"ws://{host}/api/v3/ws", proxy=None, compression=None) as sender:
         for number, message in enumerate(messages):
@@ -102,8 +115,9 @@ async def say(host, messages, pause_every=20):
             if number % pause_every == 0:
                 await asyncio.sleep(0.001)  # so that it is no single burst
         heard = ""
-        while messages[-1] not in heard:
-            heard = await sender.recv()
+        async with asyncio.timeout(60):
+            while messages[-1] not in heard:
+                heard = await sender.recv()
 
 
 def check_all_have(clients, messages):
@@ -120,7 +134,7 @@ async def test_cut_off_200_times_each_client_has_every_id_once_and_in_order(step
     process, host = serve(step, QUART_LOG_SIZE="10000", **NO_LIMITS)
     clients = [Client(host) for _ in range(5)]
     listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
-    await asyncio.gather(*(client.is_in.wait() for client in clients))
+    await are_in(*clients)
     messages = [f"message {number}" for number in range(4000)] + ["the end"]
     saying = asyncio.create_task(say(host, messages, pause_every=5))
     cuts = count()
@@ -140,12 +154,12 @@ async def test_a_server_that_starts_again_says_so_and_clients_go_on(serve):
     process, host = serve(RESUME)
     alice = Client(host)
     listening = asyncio.create_task(alice.listen_until("after"))
-    await alice.is_in.wait()
+    await are_in(alice)
     await say(host, ["before"])
     alice.is_in.clear()
     await asyncio.to_thread(end_of, process)
     serve(RESUME, port=int(host.rpartition(":")[2]))
-    await asyncio.wait_for(alice.is_in.wait(), 10)
+    await are_in(alice)
     await say(host, ["after"])
     await asyncio.wait_for(listening, 10)
     assert (alice.gaps, alice.texts) == (["new log"], ["before", "after"])
@@ -156,7 +170,7 @@ async def test_who_never_reads_costs_next_to_nothing_while_100000_messages_pass(
     await say(host, [f"{number:064}" for number in range(25_000)], pause_every=100)  # fills it
     alice = Client(host)
     listening = asyncio.create_task(alice.listen_until("the end"))
-    await alice.is_in.wait()
+    await are_in(alice)
     url = f"ws://{host}/api/v3/ws"
     async with connect(url, proxy=None, compression=None, close_timeout=0.1) as bob:
         bob.transport.pause_reading()
@@ -170,16 +184,19 @@ async def test_who_never_reads_costs_next_to_nothing_while_100000_messages_pass(
     assert grown < 5, f"bob never read, and the server's memory grew by {grown:.1f} MB"
 
 
+HANDSHAKE = (
+    b"GET /api/v3/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
 async def test_300_mib_pushed_at_step_7_grow_it_by_at_most_20_mb(serve):
     process, host = serve(HARDEN)
     await say(host, ["warm-up"])
     before = rss(process)
     pushed, biggest = 0, before
     reader, writer = await asyncio.open_connection(*host.split(":"))
-    writer.write(
-        f"GET /api/v3/ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
+    writer.write(HANDSHAKE)
     await reader.readuntil(b"\r\n\r\n")
     frame = b"\x81\xfe\x10\x00\0\0\0\0" + b"x" * 4096  # text, masked with zeros
     with pytest.raises((ConnectionError, TimeoutError)):
@@ -204,23 +221,107 @@ async def test_on_sigterm_clients_are_told_and_the_server_is_gone_at_once(step, 
     async with connect(url, proxy=None) as alice, connect(url, proxy=None) as bob:
         bob.transport.pause_reading()
         await alice.recv()
+        _, writer = await asyncio.open_connection(*host.split(":"))
+        writer.write(
+            b"POST /api/v2/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
+        )
+        writer.write(b"half")
+        await alice.ping()
         process.process.send_signal(signal.SIGTERM)
-        _, output = await asyncio.to_thread(process.end, 2)
-        with pytest.raises(ConnectionClosed):
-            await alice.recv()
+        _, output = await asyncio.to_thread(process.end, 1)
+        async with asyncio.timeout(5):
+            with pytest.raises(ConnectionClosed):
+                await alice.recv()
         assert alice.close_code in (1001, 1012)
         bob.transport.abort()
+        writer.transport.abort()
     assert "Traceback" not in output
 
 
-async def test_bytes_that_are_not_utf8_close_with_1007(serve):
-    _, host = serve(HARDEN)
+# Each sends the first, waits for an answer if it is a handshake, sends the second once, and the
+# third until it is cut off.
+PIECE = b"\x00\x80\0\0\0\0"  # of a message: empty, and not the last
+ATTACKS = {
+    "nothing": (b"", b"", b""),
+    "half a request": (b"", b"GET / HTTP/1.1\r\nHost: 127", b""),
+    "a broken handshake": (b"", HANDSHAKE.replace(b"AAAA", b"A"), b""),
+    "a handshake with two keys": (b"", HANDSHAKE[:-2] + b"Sec-WebSocket-Key: A\r\n\r\n", b""),
+    "a header that is too long": (b"", HANDSHAKE[:-2] + b"X: " + b"x" * 20_000 + b"\r\n\r\n", b""),
+    "frames before the answer": (b"", HANDSHAKE + PIECE * 10, PIECE),
+    "pings": (HANDSHAKE, b"", (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 100),
+    "a message in endless pieces": (HANDSHAKE, b"\x01\x80\0\0\0\0", PIECE * 1000),
+    "a message without an end": (HANDSHAKE, b"\x81\xff\0\0\0\1\0\0\0\0\0\0\0\0", b"x" * 65536),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+async def test_who_attacks_the_protocol_is_cut_off_and_costs_next_to_nothing(serve):
+    process, host = serve(HARDEN, patience=1)
+    await say(host, ["warm-up"])
+    before = rss(process)
+    biggest = [before]
+
+    async def attack(handshake, once, again):
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        writer.write(handshake)
+        sent = 0
+        try:
+            async with asyncio.timeout(10):
+                if handshake:
+                    await reader.readuntil(b"\r\n\r\n")
+                writer.write(once)
+                while again and sent < 64 * 2**20:
+                    writer.write(again)
+                    await writer.drain()
+                    sent += len(again)
+                    biggest.append(rss(process))
+                    await asyncio.sleep(0)
+                if not again:
+                    await reader.read()  # until it is cut off
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            writer.transport.abort()
+        return not again
+
     async with connect(f"ws://{host}/api/v3/ws", proxy=None) as alice:
-        await alice.recv()
-        await alice.send(b"\xff\xfe", text=True)
-        with pytest.raises(ConnectionClosed):
-            await alice.recv()
-        assert alice.close_code == 1007
+        attacks = await asyncio.gather(*(attack(*what) for what in ATTACKS.values()))
+        assert alice.state is State.OPEN, "alice did nothing wrong, and was cut off, too"
+    assert dict(zip(ATTACKS, attacks, strict=True)) == dict.fromkeys(ATTACKS, True)
+    grown = (max(biggest) - before) / 1e6
+    assert grown < 10, f"they made the server's memory grow by {grown:.1f} MB"
+    await say(host, ["still here"])
+    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+
+
+GOODBYES = {
+    "text that is not UTF-8": (b"\xff\xfe", True, 1007),
+    "bytes": (b"bytes", None, 1003),
+    "no bytes": (b"", None, 1003),
+    "16 MiB": ("x" * 2**24, None, 1009),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+async def test_as_it_is_served_a_bad_message_is_closed_with_its_code_and_a_reason(serve):
+    process, host = serve(HARDEN)
+    await say(host, ["warm-up"])
+    before = rss(process)
+    for message, is_text, code in GOODBYES.values():
+        async with connect(f"ws://{host}/api/v3/ws", proxy=None) as alice:
+            assert "Sec-WebSocket-Extensions" not in alice.response.headers, "it is compressed"
+            async with asyncio.timeout(10):
+                await alice.recv()
+                with suppress(ConnectionClosed):  # it is ended while it still sends
+                    await alice.send(message, text=is_text)
+                with pytest.raises(ConnectionClosed):
+                    await alice.recv()
+            assert (alice.close_code, bool(alice.close_reason)) == (code, True)
+    grown = (rss(process) - before) / 1e6
+    assert grown < 5, f"16 MiB were not taken, but memory grew by {grown:.1f} MB"
+    assert "Traceback" not in await asyncio.to_thread(end_of, process)
 
 
 # ---- Behind a reverse proxy, with TLS
@@ -254,7 +355,8 @@ async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path)
     assert made.end()[0] == 0
     port = free_port()
     origin = f"https://chat.example:{port}"
-    _, host = serve(HARDEN, QUART_ORIGINS=origin, QUART_CONNECTIONS_PER_ADDRESS="2")
+    settings = {"QUART_ORIGINS": origin, "FORWARDED_ALLOW_IPS": "127.0.0.1"}
+    _, host = serve(HARDEN, QUART_CONNECTIONS_PER_ADDRESS="2", **settings)
     server = (ROOT / "docs/nginx.conf").read_text(encoding="utf-8")
     for documented, own in {
         "listen 443": f"listen 127.0.0.1:{port}",
@@ -269,7 +371,7 @@ async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path)
     start(nginx, "-p", tmp_path, "-c", tmp_path / "nginx.conf")
     trusted = ssl.create_default_context(cafile=certificate)
 
-    def through_nginx(own_origin=origin, forwarded="10.1.2.3"):
+    def through_nginx(own_origin=origin, forwarded="10.1.2.3", **options):
         return connect(
             f"wss://chat.example:{port}/api/v3/ws",
             host="127.0.0.1",
@@ -278,6 +380,7 @@ async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path)
             origin=own_origin,
             additional_headers={"X-Forwarded-For": forwarded},
             proxy=None,
+            **options,
         )
 
     async with asyncio.timeout(20):
@@ -294,8 +397,23 @@ async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path)
             assert json.loads(await client.recv())["messages"] == ["through nginx"]
         with pytest.raises(InvalidStatus, match="429"):  # whatever it says where it comes from
             await through_nginx(forwarded="10.9.9.9")
+        if sys.platform == "linux":  # which has many addresses of its own
+            async with through_nginx(local_addr=("127.0.0.2", 0)):
+                pass  # let in
     with pytest.raises(InvalidStatus, match="403"):
         await through_nginx("https://evil.example")
+
+
+async def test_where_no_proxy_is_expected_nobody_can_make_up_an_address(serve):
+    _, host = serve(HARDEN, QUART_CONNECTIONS_PER_ADDRESS="1")
+
+    def from_address(address):
+        headers = {"X-Forwarded-For": address}
+        return connect(f"ws://{host}/api/v3/ws", proxy=None, additional_headers=headers)
+
+    async with from_address("10.1.2.3"):
+        with pytest.raises(InvalidStatus, match="429"):
+            await from_address("10.9.9.9")
 
 
 # ---- Many workers
@@ -327,7 +445,7 @@ async def say_surely(host, name, number_of_messages):
     """
     accepted, me = [], Client(host)
     listening = asyncio.create_task(me.listen_until(f"{name} is done"))
-    await me.is_in.wait()
+    await are_in(me)
     for number in range(0, number_of_messages, 25):
         batch = [f"{name} {one}" for one in range(number, number + 25)]
         async with asyncio.timeout(20):
@@ -355,8 +473,7 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
     (await let_in(f"ws://{host}/api/v3/ws")).transport.abort()
     clients = [Client(host) for _ in range(200)]
     listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
-    async with asyncio.timeout(30):
-        await asyncio.gather(*(client.is_in.wait() for client in clients))
+    await are_in(*clients)
     senders = [
         asyncio.create_task(say_surely(host, name, 500))
         for name in ("alice", "bob", "carol", "dave")

@@ -84,12 +84,10 @@ def test_the_broken_line_fails_the_test_that_the_readme_names(step, tmp_path, ro
     assert "AssertionError" in result.stdout, result.stdout
 
 
-@pytest.mark.parametrize("mode", ["live", "from its own folder"])
-def test_the_steps_own_tests_pass(step, mode, root):
-    arguments, folder = (["--live", step], root) if mode == "live" else ([], step)
+def test_the_steps_own_tests_pass_live(step, root):
     # Those in a browser are live already, and run with the rest of the suite.
     in_browser = filter(needs_browser, step.glob("**/tests/test_*.py"))
     no_browser = [f"--ignore={path}" for path in in_browser]
-    command = [sys.executable, "-m", "pytest", "-q", *no_browser, *arguments]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "pytest", "-q", *no_browser, "--live", step]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr

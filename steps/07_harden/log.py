@@ -9,7 +9,7 @@ from itertools import islice
 
 from doors import Goodbye
 
-FRAME_SIZE = 100  # messages in one frame at most, for the sake of memory
+FRAME_SIZE = 16_000  # characters; with more, the rest waits for the next frame
 
 
 class Log:
@@ -48,11 +48,15 @@ class Log:
         """The frame that tells a client where it goes on."""
         return json.dumps({"log": self.name, "last": cursor, "gap": gap})
 
-    def encode(self, cursor, end):
-        """The frame with the messages after a cursor, up to and with the one with the id `end`."""
-        start = cursor - self.dropped()
-        messages = list(islice(self.messages, start, start + end - cursor))
-        return json.dumps({"first": cursor + 1, "messages": messages})
+    def encode(self, cursor, last):
+        """The frame with the messages after a cursor, and the cursor after it."""
+        start, messages, size = cursor - self.dropped(), [], 0
+        for message in islice(self.messages, start, start + last - cursor):
+            messages.append(message)
+            size += len(message)
+            if size > FRAME_SIZE:
+                break
+        return json.dumps({"first": cursor + 1, "messages": messages}), cursor + len(messages)
 
     async def after(self, cursor):
         """The next frame for a client, and its cursor after it; waits until there is news."""
@@ -60,5 +64,4 @@ class Log:
             await self.news.wait()
         if cursor < self.dropped():  # the client was too slow
             raise Goodbye(1013, "You read too slowly: come back for what is left.")
-        end = min(self.last, cursor + FRAME_SIZE)
-        return self.frame(cursor, end), end
+        return self.frame(cursor, self.last)

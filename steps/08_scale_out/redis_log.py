@@ -83,7 +83,7 @@ class RedisLog(Log):
                 await self.find_stream()
                 while await self.copy(block=200):  # milliseconds
                     pass
-            except (RedisError, ValueError):  # or a number that is none of ours
+            except (RedisError, LookupError, ValueError):  # or an entry that is none of ours
                 self.name = ""
                 await self.redis.connection_pool.disconnect()  # they are all broken now
                 await self.outbox.join()  # senders are told before they are closed

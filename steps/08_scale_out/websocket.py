@@ -27,7 +27,9 @@ if os.environ.get("REDIS_URL"):
     log = RedisLog(log_size, os.environ["REDIS_URL"])
 else:
     log = Log(log_size)
-room = Room(app.config.get("CONNECTIONS", 1000), app.config.get("CONNECTIONS_PER_ADDRESS", 100))
+for_each = app.config.get("CONNECTIONS_PER_ADDRESS", 100)
+room = Room(app.config.get("CONNECTIONS", 1000), for_each)
+tcp_seats = asyncio.Semaphore(for_each)
 rate = app.config.get("RATE", 20)  # messages a second, for each client
 posts = TokenBucket(rate)
 origins = app.config.get("ORIGINS", "").split()  # pages that may connect, besides this machine's
@@ -149,24 +151,31 @@ async def health():
     return ("well\n", 200) if log.name else ("no log\n", 503)
 
 
+async def tcp_lines(reader, writer):
+    try:
+        while line := await asyncio.wait_for(reader.readline(), 60):
+            if HTTP.match(line):  # any page can make a browser connect to this port
+                raise ValueError(line)
+            if message := line.decode().rstrip("\r\n"):
+                await log.append(message)
+            await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
+    except LogAway:
+        writer.write(b"The line is not stored: try again later.\n")
+    except ValueError:  # also if it is not UTF-8, or longer than the reader's limit
+        writer.write(b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n")
+        writer.write_eof()
+        # To close while the client still sends would cut this sentence off.
+        async with asyncio.timeout(0.2):
+            while await reader.read(65536):
+                pass
+
+
 async def tcp_client(reader, writer):
-    with closing(writer), suppress(OSError):  # the client may vanish
-        try:
-            while line := await reader.readline():
-                if HTTP.match(line):  # any page can make a browser connect to this port
-                    raise ValueError(line)
-                if message := line.decode().rstrip("\r\n"):
-                    await log.append(message)
-                await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
-        except LogAway:
-            writer.write(b"The line is not stored: try again later.\n")
-        except ValueError:  # also if it is not UTF-8, or longer than the reader's limit
-            writer.write(b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n")
-            writer.write_eof()
-            # To close while the client still sends would cut this sentence off.
-            async with asyncio.timeout(0.2):
-                while await reader.read(65536):
-                    pass
+    # Who finds no seat is ended, and so is who says nothing for a minute, or vanishes.
+    with closing(writer), suppress(OSError):
+        if not tcp_seats.locked():
+            async with tcp_seats:
+                await tcp_lines(reader, writer)
 
 
 @app.while_serving

@@ -69,6 +69,21 @@ async def test_what_piles_up_goes_out_in_few_frames(log_client):
             f"{LOG_SIZE} messages were waiting for bob, and came in {bob.frames - frames} frames: "
             "all that he has not had should go out in one"
         )
+        assert bob.longest < 50_000, (
+            f"bob got a frame of {bob.longest:,} bytes, which had to wait until he read: if many "
+            "do not read, such frames fill the memory"
+        )
+
+
+async def test_who_has_missed_all_that_is_kept_gets_it_in_one_frame(log_client):
+    async with log_client() as alice:
+        messages = numbered(LOG_SIZE)
+        await say(alice, *messages)
+        async with log_client(alice.log, alice.last - LOG_SIZE) as bob:
+            assert bob.gaps == [], f"all that bob misses is still there, but he is told {bob.gaps}"
+            missed = await all_of(bob, LOG_SIZE)
+            assert missed == messages, f"bob came back and got {missed}"
+            assert bob.frames == 2, f"it should be one frame after the first, not {bob.frames - 1}"
 
 
 async def test_who_was_away_for_too_long_is_told_and_gets_what_there_is(log_client):

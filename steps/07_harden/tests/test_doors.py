@@ -69,11 +69,12 @@ async def test_our_own_pages_and_clients_without_one_are_let_in(app, origin):
     assert post.status_code == 204, f"a client with the Origin {origin} gets {post.status}"
 
 
-async def test_a_page_whose_name_was_made_to_lead_here_is_not_let_in(app):
-    headers = {"Host": "evil.example:5000", "Origin": "http://evil.example:5000"}
+@pytest.mark.parametrize("name", ["evil", "localhost.evil", "127.0.0.1.evil"])
+async def test_a_page_whose_name_was_made_to_lead_here_is_not_let_in(app, name):
+    headers = {"Host": f"{name}.example:5000", "Origin": f"http://{name}.example:5000"}
     status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
     assert status == 403, (
-        f"evil.example may tell browsers that it is 127.0.0.1 (DNS rebinding), and gets {status}: "
+        f"{name}.example may tell browsers to be 127.0.0.1 (DNS rebinding), and gets {status}: "
         "that Origin and Host are the same is enough for this machine's own names only"
     )
 
@@ -150,6 +151,12 @@ async def test_a_flood_of_posts_is_answered_with_429(app):
     ]
     assert statuses[:RATE] == [204] * RATE, f"{RATE} a second should pass: {statuses}"
     assert 429 in statuses, f"{2 * RATE} POSTs at once should not all pass: {statuses}"
+    for _ in range(200):
+        response = await app.test_client().post("/api/v2/messages", data="hello")
+        if response.status_code == 204:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("2 s after a flood, POSTs are still answered with 429")
 
 
 async def test_a_post_over_4_kib_is_answered_with_413(app):
@@ -196,15 +203,35 @@ async def test_one_too_many_is_not_let_in_until_another_leaves(app, log_client, 
             await say(alice, "let in, because another has left")
 
 
-async def test_http_on_the_tcp_port_is_no_message(app, log_client, tcp_connect):
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+async def test_http_on_the_tcp_port_is_no_message(app, log_client, tcp_connect, method):
     async with app.test_app(), log_client() as alice:
         reader, writer = await tcp_connect()
-        writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\r\n")
+        writer.write(f"{method} / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\r\n".encode())
         try:
             async with asyncio.timeout(2):
                 await reader.read()  # until the app ends the connection
         except TimeoutError:
             pytest.fail("2 s later, a client that speaks HTTP by TCP is still connected")
+        await say(alice, "nothing came before this")
+
+
+@pytest.mark.parametrize("settings", [{"QUART_CONNECTIONS_PER_ADDRESS": 2}], indirect=True)
+async def test_one_tcp_client_too_many_is_ended(app, log_client, tcp_connect):
+    async with app.test_app(), log_client() as alice:
+        for _ in range(2):
+            _, writer = await tcp_connect()
+            writer.write(b"hello\n")
+            await alice.receive()
+        reader, writer = await tcp_connect()
+        writer.write(b"one too many\n")
+        try:
+            async with asyncio.timeout(2):
+                await reader.read()  # until the app ends the connection
+        except TimeoutError:
+            pytest.fail("two may connect by TCP, and 2 s later the third is still connected")
+        except ConnectionError:
+            pass  # as good
         await say(alice, "nothing came before this")
 
 

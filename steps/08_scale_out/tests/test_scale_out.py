@@ -77,7 +77,8 @@ async def test_a_burst_goes_out_in_few_frames(room):
     async with room[0]() as alice, room[1]() as bob:
         for message in numbered(50):
             await alice.send(message)
-        await all_of(bob, 50)
+        heard = await all_of(bob, 50)
+        assert heard == numbered(50), f"alice sent a burst in order, but bob heard {heard}"
         assert bob.frames <= 25, f"a burst of 50 messages came in {bob.frames} frames"
 
 
@@ -167,6 +168,17 @@ async def test_when_redis_has_lost_the_newest_clients_are_told(room, redis_serve
     async with eventually(here, alice.log, alice.last) as alice:
         assert alice.gaps == ["new log"], f"ids come again, but alice is told {alice.gaps}"
         await say(alice, "from the beginning")
+
+
+async def test_a_stream_that_is_somebody_elses_is_no_log(room, redis_server):
+    here, _ = room
+    async with here() as alice:
+        await say(alice, "hello")
+        redis_server.client.xadd("workshop:messages", {"no": "message"}, "0-*")
+        code, _ = await alice.closing()
+        assert code == 1012, f"the log cannot be read now, and alice is closed with {code}"
+    health = await here.args[0].test_client().get("/health")
+    assert health.status_code == 503, f"the log cannot be read, and /health answers {health.status}"
 
 
 async def test_without_redis_url_nothing_has_to_be_installed(monkeypatch, serve, connect_to):
