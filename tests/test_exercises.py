@@ -82,10 +82,11 @@ def test_an_exercise_says_what_a_learner_and_an_instructor_need(exercise):
 def test_the_step_from_start_to_solution_is_small(exercise):
     changed = 0
     for name, solution in exercise.solution.items():
-        if not name.endswith((".css", ".svg")):
+        # serve.py belongs to no task: it is there to be read.
+        if not name.endswith((".css", ".svg", "serve.py")):
             old, new = code_lines(exercise.start.get(name, b"")), code_lines(solution)
             changed += sum(line.startswith("+ ") for line in difflib.ndiff(old, new))
-    limit = 60 if int(exercise.number) <= 5 else 170  # those who go further have come far
+    limit = 60 if int(exercise.number) <= 5 else 160  # those who go further have come far
     assert changed <= limit, f"{changed} lines of code are to be written"
 
 
