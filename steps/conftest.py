@@ -60,6 +60,7 @@ def pytest_configure(config):
     DEADLINE = config.getoption("deadline")
 
 
+@pytest.hookimpl(trylast=True)  # when it is known which tests were deselected
 def pytest_collection_modifyitems(config, items):
     """Put what is slow last: the `quart` command, then the browser."""
     slow = ["quart_run", "context"]

@@ -110,6 +110,25 @@ def test_no_exercise_has_its_own_answer_in_its_history(repository):
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
+def test_a_branch_holds_what_the_exercise_holds(exercise, made, tmp_path, root):
+    tests = {
+        f"tests/{path.name}": path.read_bytes()
+        for folder in reversed(exercise.tests)
+        for path in folder.glob("test_*.py")
+    }
+    tests["conftest.py"] = (root / "steps/conftest.py").read_bytes()
+    for kind, project in (("exercise", exercise.start), ("solution", exercise.solution)):
+        folder = tmp_path / kind
+        git(tmp_path, "clone", "-q", "-b", f"{kind}/{exercise.id}", made, folder)
+        expected = tests | {f"websocket/{name}": content for name, content in project.items()}
+        names = git(folder, "ls-files", "tests", "websocket", "conftest.py").splitlines()
+        held = {name: (folder / name).read_bytes() for name in names}
+        held.pop("websocket/.gitkeep", None)
+        assert held == expected
+
+
+# The others hold what their exercises hold, whose tests fail at the start and pass at the end.
+@pytest.mark.parametrize("exercise", EXERCISES[::3], ids=lambda exercise: exercise.id)
 def test_on_a_branch_pytest_fails_for_the_exercise_and_passes_for_the_solution(
     exercise, made, tmp_path
 ):

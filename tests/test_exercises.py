@@ -1,17 +1,21 @@
 """The linter of the workshop: no exercise is solved at its start, and no mistake goes unnoticed."""
 
 import difflib
+import multiprocessing
+import os
 import re
+import sys
 
 import pytest
-from repo import needs_browser
+from repo import ROOT, needs_browser
 
-from workshop.checking import Checker
+from workshop import checking
 from workshop.steps import all_exercises
 
 EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.about["mistakes"]]
 DEADLINE = 1.5  # seconds; other tests run at the same time
+QUART_RUN = "test_the_quart_command_starts_the_app"
 NO_SENTENCE = re.compile(r"^\w+Error|^assert |Timeout")
 
 
@@ -27,6 +31,43 @@ def write(folder, files):
     return folder
 
 
+class Forked:
+    """Stands for the process of a check, but need not import what all of them import."""
+
+    context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
+    context.set_forkserver_preload(["pytest", "pytest_asyncio.plugin", "quart"])
+
+    def __init__(self, arguments):
+        told, tells = self.context.Pipe(duplex=False)
+        hears, says = self.context.Pipe(duplex=False)
+        self.process = self.context.Process(target=self.run, args=(arguments, hears, tells))
+        self.process.start()
+        self.pid, self.wait = self.process.pid, self.process.join
+        tells.close()
+        hears.close()
+        self.stdin = os.fdopen(os.dup(says.fileno()), "w")
+        self.stdout = os.fdopen(os.dup(told.fileno()), encoding="utf-8")
+
+    @staticmethod
+    def run(arguments, hears, tells):
+        if os.name != "nt":
+            os.setsid()  # so that it is ended with all that it started
+        os.chdir(ROOT)
+        os.dup2(hears.fileno(), 0)
+        os.dup2(tells.fileno(), 1)
+        sys.stdin = open(0, closefd=False)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        checking.main(arguments)
+
+    def poll(self):
+        return self.process.exitcode
+
+
+class Checker(checking.Checker):
+    def _warm_up(self):
+        return Forked(self.command[3:])  # without `python -m workshop.checking`
+
+
 def check(project, folders, live=False, page_differs=True, deadline=DEADLINE, naming=(), known=()):
     tests = [path for folder in folders for path in sorted(folder.glob("test_*.py"))]
     tests = [path for path in tests if path.read_bytes() not in known]
@@ -36,6 +77,8 @@ def check(project, folders, live=False, page_differs=True, deadline=DEADLINE, na
     if not page_differs:
         # A browser sees the page only; the tests of the step show it the same one.
         tests = [path for path in tests if not needs_browser(path)]
+    # The `quart` command takes as long to start as the rest takes, and loads what the rest loads.
+    tests += [f"--deselect={path.relative_to(ROOT).as_posix()}::{QUART_RUN}" for path in tests]
     checker = Checker(project, tests, live, True, deadline, 3 * deadline)
     promises = list(checker.check())
     skipped = {promise.reason for promise in promises if promise.outcome == "skipped"}

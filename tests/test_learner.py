@@ -189,7 +189,7 @@ def test_damaged_progress_is_noticed_and_nothing_else_breaks(learner, content):
     assert code == 0
     assert "could not be read" in output
     assert (learner.folder / "websocket.py").is_file()
-    assert learner("check", "3")[0] == 1
+    assert learner("hint", "3")[0] == 0
 
 
 def test_deleted_progress_is_noticed_and_check_takes_the_number(learner):
