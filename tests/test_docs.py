@@ -336,8 +336,8 @@ OVERFLOW = """
 Math.max(...[...document.querySelectorAll("html, .main, .content")].map(
   (element) => element.scrollWidth - element.clientWidth))
 """
-# axe-core does not look at the words of an SVG, and takes long for those of highlighted code, of
-# which there are few kinds; see WCAG 2.2, "contrast ratio".
+# axe-core does not look at the words of an SVG, and takes long for those of highlighted code, and for
+# all words once more in the dark. There are few kinds of words; see WCAG 2.2, "contrast ratio".
 CONTRAST = """
 (() => {
   const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -355,9 +355,12 @@ CONTRAST = """
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
   const kinds = new Map();
-  for (const words of document.querySelectorAll(".drawing text, .highlight span")) {
-    const block = words.closest(".drawing, [class*=highlight-]");
-    kinds.set(`${words.getAttribute("class")} in ${block?.getAttribute("class")}`, words);
+  const name = (element) => `${element?.tagName} ${element?.getAttribute("class")}`;
+  for (const words of document.body.querySelectorAll("*")) {
+    const hasText = [...words.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!hasText || !words.checkVisibility({visibilityProperty: true})) continue;
+    const block = words.closest(".drawing, [class*=highlight-], [class*=admonition], aside, nav");
+    kinds.set(`${name(words)} in ${name(words.parentElement)} in ${name(block)}`, words);
   }
   let worst = [21, ""];
   for (const [kind, words] of kinds) {
@@ -378,14 +381,17 @@ for (const code of document.querySelectorAll(".highlight pre")) code.textContent
 """
 
 
-async def findings(page):
-    """What axe-core finds serious or critical in a page, in light and dark."""
+# What is dark differs from what is light by its colours only.
+RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
+
+
+async def findings(page, *schemes):
+    """What axe-core finds serious or critical in a page, in light or dark."""
     found = []
     await page.evaluate(Axe().axe_script)
-    # What is dark differs from what is light by its colours only.
-    for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+    for scheme in schemes:
         await page.emulate_media(color_scheme=scheme)
-        options = {"resultTypes": ["violations"], **rules}  # or it tells at length what is well
+        options = {"resultTypes": ["violations"], **RULES[scheme]}  # or it tells at length what is well
         results = await page.evaluate("options => axe.run(document, options)", options)
         found += [
             f"{scheme}: {violation['help']}: {violation['nodes'][0]['html'][:200]}"
@@ -419,7 +425,7 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
                 ratio, kind = await page.evaluate(CONTRAST)
                 assert ratio >= 4.5, f"{name}, {scheme}: hard to read ({ratio:.1f}): {kind}"
             await page.evaluate(WITHOUT_COLOURS)
-            found = await findings(page)
+            found = await findings(page, "light")
             assert found == [], (name, found)
             assert problems == [], (name, problems)
         foreign = [url for url in requests if not url.startswith((address, "data:"))]
@@ -451,7 +457,7 @@ def test_every_steps_page_is_accessible(in_browser):
             await page.goto(server.url)
             if await page.get_by_role("button").count():
                 await expect(page.get_by_role("status")).to_have_text("Connected")
-            found = await findings(page)
+            found = await findings(page, "light", "dark")
             assert found == [], (step.name, found)
             await page.close()
             await asyncio.to_thread(server.stop)
