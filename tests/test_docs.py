@@ -336,8 +336,8 @@ OVERFLOW = """
 Math.max(...[...document.querySelectorAll("html, .main, .content")].map(
   (element) => element.scrollWidth - element.clientWidth))
 """
-# axe-core does not look at the words of an SVG, and takes long for those of highlighted code, and for
-# all words once more in the dark. There are few kinds of words; see WCAG 2.2, "contrast ratio".
+# axe-core does not look at the words of an SVG, and takes long for those of highlighted code, and
+# for all words once more in the dark. There are few kinds of words; see WCAG 2.2, "contrast ratio".
 CONTRAST = """
 (() => {
   const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -391,7 +391,8 @@ async def findings(page, *schemes):
     await page.evaluate(Axe().axe_script)
     for scheme in schemes:
         await page.emulate_media(color_scheme=scheme)
-        options = {"resultTypes": ["violations"], **RULES[scheme]}  # or it tells at length what is well
+        # Or it tells at length what is well.
+        options = {"resultTypes": ["violations"], **RULES[scheme]}
         results = await page.evaluate("options => axe.run(document, options)", options)
         found += [
             f"{scheme}: {violation['help']}: {violation['nodes'][0]['html'][:200]}"
