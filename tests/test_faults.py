@@ -49,25 +49,12 @@ SUFFERS = {  # what is seen at step 5: the words that lead to a label, and what 
         (r"all leave at once", r"forgotten after \d+ ms"),
     ],
 }
-# A project that lets in seven from each address and keeps its doors closed, in the words of v3.
-STRICT = """
+# A project of somebody else's, in the words of v3: it has no TCP source, and takes empty messages.
+OTHER = """
 import asyncio, json
-from urllib.parse import urlsplit
 from quart import Quart, abort, request, websocket
 app = Quart(__name__)
-inside, texts = set(), []
-@app.before_websocket
-async def before():
-    check(websocket)
-    if len(inside) >= 7:
-        abort(429)
-@app.before_request
-async def before_post():
-    check(request)
-def check(asked):
-    origin = asked.headers.get("Origin")
-    if origin and urlsplit(origin).netloc != asked.host:
-        abort(403)
+inside = set()
 def say(text):
     for queue in inside:
         queue.put_nowait(text)
@@ -85,14 +72,11 @@ async def ws():
     await websocket.send(json.dumps({"log": "x", "last": 0, "gap": None}))
     task = asyncio.create_task(hearing(queue))
     try:
-        for _ in range(500):
+        while True:
             text = await websocket.receive()
             if not isinstance(text, str):
                 return await websocket.close(1003, "text only")
-            if len(text.encode()) > 4096:
-                return await websocket.close(1009, "4 KiB at most")
             say(text)
-        await websocket.close(1008, "too many messages")
     finally:
         task.cancel()
         inside.discard(queue)
@@ -101,32 +85,16 @@ async def post():
     say((await request.get_data()).decode())
     return "", 204
 """
-HOLDS = {
-    "flood --seconds 0.2 --megabytes 8": [
-        (r"the flooder", r"closed with 1008 \(too many messages\)")
-    ],
-    "huge --megabytes 1": [
-        (r"4,096 bytes", r"everyone gets it"),
-        (r"4,097 bytes", r"closed with 1009 \(4 KiB at most\)"),
-    ],
+AT_ANOTHER = {
     "garbage": [
         (r"a binary message", r"closed with 1003 \(text only\)"),
         (r"\?log=x&last=zzz", r"refused with HTTP 400"),
         (r"an empty message", r"let through; everyone gets ''"),
         (r"a TCP line, not UTF-8", r"not known where|nothing"),
     ],
-    "foreign": [
-        (r"http://127.0.0.1:\d+", r"let in; POST: HTTP 204"),
-        (r"null", r"refused with HTTP 403; POST: HTTP 403"),
-        (r"http://127.0.0.1:\d+.evil.example", r"refused with HTTP 403; POST: HTTP 403"),
-    ],
-    "storm --clients 20": [
-        (r"let in", r"6 of 20 in"),
-        (r"the others", r"14 refused with HTTP 429"),
-    ],
     "slow --megabytes 1": [(r"a good client hears", r"1.0 of 1 MB")],  # by POSTs: it has no TCP
 }
-HOLDS_AT_7 = {
+HOLDS = {
     "slow --megabytes 8": [
         (r"a good client hears", r"8.0 of 8 MB"),
         (r"it wakes up and reads on", r"\d.\d MB; closed with 1013"),
@@ -190,18 +158,18 @@ def test_a_fault_tells_how_step_5_suffers(fault, workshop):
     assert "LOST" not in output
 
 
-@pytest.mark.parametrize("fault", HOLDS, ids=lambda fault: fault.split()[0])
-def test_a_fault_tells_how_a_strict_server_holds(fault, workshop, tmp_path):
-    (tmp_path / "websocket.py").write_text(STRICT, encoding="utf-8")
+@pytest.mark.parametrize("fault", AT_ANOTHER, ids=lambda fault: fault.split()[0])
+def test_a_fault_is_played_against_somebody_elses_project(fault, workshop, tmp_path):
+    (tmp_path / "websocket.py").write_text(OTHER, encoding="utf-8")
     name, *options = fault.split()
-    assert_seen(played(workshop("fault", name, tmp_path, *options)), HOLDS[fault])
+    assert_seen(played(workshop("fault", name, tmp_path, *options)), AT_ANOTHER[fault])
 
 
-@pytest.mark.parametrize("fault", HOLDS_AT_7, ids=lambda fault: fault.split()[0])
+@pytest.mark.parametrize("fault", HOLDS, ids=lambda fault: fault.split()[0])
 def test_step_7_holds(fault, workshop):
     name, *options = fault.split()
     output = played(workshop("fault", name, "7", *options))
-    assert_seen(output, HOLDS_AT_7[fault])
+    assert_seen(output, HOLDS[fault])
     assert "LOST" not in output
 
 
