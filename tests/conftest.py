@@ -9,7 +9,8 @@ import threading
 import time
 
 import pytest
-from repo import ROOT, STEPS, copy_repository, tracked_files
+from filelock import FileLock
+from repo import ROOT, STEPS, build_site, copy_repository, tracked_files
 
 START_SECONDS = 30
 # Who runs the tests in the background may ignore Ctrl-C; the processes they start must not.
@@ -132,3 +133,17 @@ def workshop(start):
         return start(sys.executable, "-m", "workshop", *arguments, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, worker_id):
+    """The site, built with warnings as errors, once for all processes that run tests."""
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared if worker_id == "master" else shared.parent) / "site"
+    problems = folder.with_suffix(".problems")
+    with FileLock(folder.with_suffix(".lock")):
+        if not problems.exists():
+            result = build_site(folder)
+            problems.write_text(result.stdout if result.returncode else "", encoding="utf-8")
+    assert not problems.stat().st_size, problems.read_text(encoding="utf-8")
+    return folder

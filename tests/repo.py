@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -59,3 +60,15 @@ def get_when_served(url, seconds=20):
         except OSError:
             assert time.monotonic() < deadline, f"nothing is served at {url}"
             time.sleep(0.05)
+
+
+def build_site(folder):
+    """Build the docs site with the command, which takes warnings as errors."""
+    return subprocess.run(
+        [sys.executable, "-m", "workshop", "docs", "--build", str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=150,
+    )

@@ -10,19 +10,16 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import click
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from filelock import FileLock
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from playwright.async_api import async_playwright, expect
-from repo import ROOT, STEPS, copy_repository, free_port, get_when_served
+from repo import ROOT, STEPS, build_site, copy_repository, free_port, get_when_served
 
 from workshop.steps import all_exercises
 
@@ -85,31 +82,6 @@ def load(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def build(folder):
-    return subprocess.run(
-        [sys.executable, "-m", "workshop", "docs", "--build", str(folder)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=150,
-    )
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory, worker_id):
-    """The site, built with warnings as errors, once for all processes that run tests."""
-    shared = tmp_path_factory.getbasetemp()
-    folder = (shared if worker_id == "master" else shared.parent) / "site"
-    problems = folder.with_suffix(".problems")
-    with FileLock(folder.with_suffix(".lock")):
-        if not problems.exists():
-            result = build(folder)
-            problems.write_text(result.stdout if result.returncode else "", encoding="utf-8")
-    assert not problems.stat().st_size, problems.read_text(encoding="utf-8")
-    return folder
 
 
 class Page(html.parser.HTMLParser):
@@ -497,7 +469,7 @@ def test_the_command_builds_the_site_only_where_nothing_else_is(tmp_path):
         (tmp_path, "holds something else"),
         (DOCS, "holds something else"),
     ):
-        result = build(place)
+        result = build_site(place)
         assert result.returncode == 2, place
         assert told in result.stdout
         assert "Traceback" not in result.stdout

@@ -15,6 +15,8 @@ from workshop.steps import all_exercises
 EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.about["mistakes"]]
 DEADLINE = 1.5  # seconds; other tests run at the same time
+PRELOADED = ["pytest", "pytest_asyncio.plugin", "quart.testing", "playwright.async_api", "redis"]
+PRELOADED += ["uvicorn", "websockets.asyncio.client"]
 QUART_RUN = "test_the_quart_command_starts_the_app"
 NO_SENTENCE = re.compile(r"^\w+Error|^assert |Timeout")
 
@@ -35,7 +37,7 @@ class Forked:
     """Stands for the process of a check, but need not import what all of them import."""
 
     context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
-    context.set_forkserver_preload(["pytest", "pytest_asyncio.plugin", "quart"])
+    context.set_forkserver_preload(PRELOADED)
 
     def __init__(self, arguments):
         told, tells = self.context.Pipe(duplex=False)
