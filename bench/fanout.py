@@ -24,7 +24,7 @@ class Plan:
     clients: tuple = (100, 500, 2000)
     bursts: tuple = (1, 10, 50)
     compressed: tuple = (500,)  # clients, once more with compression
-    deliveries: int = 60_000  # for each number that is measured
+    deliveries: int = 20_000  # for each number that is measured
     repetitions: int = 3
     seconds: float = 180  # for one server with one number of clients
 

@@ -28,7 +28,7 @@ class Plan:
     contestants: list
     clients: tuple = (1000, 5000)
     messages: int = 100_000  # that pass a client that never reads
-    repetitions: int = 3
+    repetitions: int = 2
     seconds: float = 120  # for one server
 
 

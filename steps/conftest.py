@@ -22,9 +22,10 @@ import urllib.request
 import warnings
 from collections import deque
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from random import randrange
 
 import pytest
 import pytest_asyncio
@@ -795,8 +796,11 @@ def serve(project):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A free port of 127.0.0.1, and not one of those that the system itself gives away."""
+    while True:
+        port = randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class QuartRun:

@@ -7,7 +7,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from random import randrange
 
 from workshop.steps import all_steps
 
@@ -43,9 +45,11 @@ def needs_browser(test_file):
 
 
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A free port of 127.0.0.1, and not one of those that the system itself gives away."""
+    while True:
+        port = randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def get_when_served(url, seconds=20):

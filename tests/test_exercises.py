@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from repo import ROOT, needs_browser
@@ -70,17 +71,10 @@ class Checker(checking.Checker):
         return Forked(self.command[3:])  # without `python -m workshop.checking`
 
 
-def check(project, folders, live=False, page_differs=True, deadline=DEADLINE, naming=(), known=()):
-    tests = [path for folder in folders for path in sorted(folder.glob("test_*.py"))]
-    tests = [path for path in tests if path.read_bytes() not in known]
-    if naming:
-        texts = {path: path.read_text(encoding="utf-8") for path in tests}
-        tests = [path for path in tests if any(f"def {name}(" in texts[path] for name in naming)]
-    if not page_differs:
-        # A browser sees the page only; the tests of the step show it the same one.
-        tests = [path for path in tests if not needs_browser(path)]
+def check(project, tests, live=False, deadline=DEADLINE):
     # The `quart` command takes as long to start as the rest takes, and loads what the rest loads.
-    tests += [f"--deselect={path.relative_to(ROOT).as_posix()}::{QUART_RUN}" for path in tests]
+    files = [path.relative_to(ROOT).as_posix() for path in tests if isinstance(path, Path)]
+    tests = [*tests, *(f"--deselect={file}::{QUART_RUN}" for file in files)]
     checker = Checker(project, tests, live, True, deadline, 3 * deadline)
     promises = list(checker.check())
     skipped = {promise.reason for promise in promises if promise.outcome == "skipped"}
@@ -89,10 +83,11 @@ def check(project, folders, live=False, page_differs=True, deadline=DEADLINE, na
     return promises
 
 
-def previous_tests(exercise):
-    """The tests that an exercise's start, which is the solution before it, is known to pass."""
-    folder = exercise.previous and exercise.previous.tests[0]
-    return [path.read_bytes() for path in folder.glob("test_*.py")] if folder else []
+def test_files(*folders):
+    return [path for folder in folders for path in sorted(folder.glob("test_*.py"))]
+
+
+test_files.__test__ = False
 
 
 def is_of_the_page(name):
@@ -137,9 +132,11 @@ def test_the_step_from_start_to_solution_is_small(exercise):
 
 def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
     start = write(tmp_path / "websocket", exercise.start)
-    promises = check(
-        start, exercise.tests[:1], deadline=DEADLINE / 2, known=previous_tests(exercise)
-    )
+    # Tests that the exercise before has, too, are kept by its solution, which is the start.
+    before = exercise.previous.tests if exercise.previous else []
+    known = [path.read_bytes() for path in test_files(*before)]
+    tests = [path for path in test_files(exercise.tests[0]) if path.read_bytes() not in known]
+    promises = check(start, tests, deadline=DEADLINE / 2)  # nothing will come
     broken = [promise for promise in promises if promise.outcome != "kept"]
     assert broken, "the start is solved already"
     for promise in broken:
@@ -154,10 +151,24 @@ def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
 def test_the_solution_of_a_challenge_keeps_its_promises_and_those_of_its_step(challenge, tmp_path):
     # A step is its own solution; its tests, and each challenge's own, run in-process anyway.
     solution = write(tmp_path / "websocket", challenge.solution)
+    # A browser sees the page only; the tests of the step show it the same one.
     differs = any(map(is_of_the_page, challenge.changes))
-    promises = check(solution, challenge.tests, live=True, page_differs=differs)
+    tests = [path for path in test_files(*challenge.tests) if differs or not needs_browser(path)]
+    promises = check(solution, tests, live=True)
     assert promises
     assert [promise for promise in promises if promise.outcome != "kept"] == []
+
+
+def may_see(exercise, names):
+    """All; but in a browser only those named and, from step 6 on, only the files of those."""
+    tests = []
+    for path in test_files(exercise.tests[0]):
+        named = [name for name in names if f"def {name}(" in path.read_text(encoding="utf-8")]
+        if needs_browser(path):
+            tests += [f"{path}::{name}" for name in named]
+        elif named or int(exercise.number) < 6:
+            tests.append(path)
+    return tests
 
 
 @pytest.mark.parametrize(
@@ -173,10 +184,7 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
     assert code.count(mistake["find"]) == 1, f"{mistake['file']} should have `find` exactly once"
     code = code.replace(mistake["find"], mistake["replace"])
     path.write_text(code, encoding="utf-8", newline="\n")
-    # From step 6 on, there are so many tests that just the files that should see it are run.
-    naming = mistake["fails"] if int(exercise.number) > 5 else ()
-    differs = is_of_the_page(mistake["file"])
-    promises = check(project, exercise.tests[:1], page_differs=differs, naming=naming)
+    promises = check(project, may_see(exercise, mistake["fails"]))
     broken = [promise for promise in promises if promise.outcome == "broken"]
     if mistake["fails"] == ["all"]:
         # All that load the app; the Pipfile's are about another file.
