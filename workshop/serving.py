@@ -20,7 +20,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
-FIRST_TCP_PORT = 5001  # of the step that has a TCP source
+TCP_PORT = 5001  # of the step that has a TCP source
 START_SECONDS = 30
 STOP_SECONDS = 3  # how long a server may take to say goodbye to its clients
 PORT_TAKEN, BAD_PROJECT = 1, 2  # exit codes
@@ -39,7 +39,7 @@ def run(project, port=None):
     from watchfiles import watch
 
     port = chosen_port(port, FIRST_PORT)
-    environ = {"QUART_TCP_PORT": str(free_port(FIRST_TCP_PORT, besides=port)), **os.environ}
+    environ = {"QUART_TCP_PORT": str(free_tcp_port(besides=port)), **os.environ}
     command, options = _how_to_serve(project, port, environ)
     child = subprocess.Popen(command, **options)
     was_restarted = False
@@ -146,10 +146,17 @@ def is_free(port):
     return False
 
 
-def free_port(first, besides=None):
-    """The first port from `first` on that is free, leaving out `besides`."""
-    ports = range(first, 65536)
-    return next(port for port in ports if port != besides and is_free(port))
+def free_port(first):
+    """The first port from `first` on that is free."""
+    return next(port for port in range(first, 65536) if is_free(port))
+
+
+def free_tcp_port(besides):
+    """The usual port if it is free and not `besides`, else one that nobody else will take now."""
+    if TCP_PORT != besides and is_free(TCP_PORT):
+        return TCP_PORT
+    with listen(0) as listener:
+        return listener.getsockname()[1]
 
 
 def listen(port):
