@@ -14,6 +14,7 @@ import psutil
 from bench.contestants import node_environ
 from bench.load import HOST, LoadProblem
 from workshop.environment import end
+from workshop.serving import any_free_port
 
 START_SECONDS = 20
 REDIS_OPTIONS = ["--bind", HOST, "--save", "", "--appendonly", "no"]
@@ -60,17 +61,11 @@ def allow_sockets(count):
     return wanted - 100 if soft == resource.RLIM_INFINITY else min(count, soft - 100)
 
 
-def free_port():
-    """A port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as listener:
-        return listener.getsockname()[1]
-
-
 class Server:
     """A running contestant; `processes` are its own, its workers' and its Redis'."""
 
     def __init__(self, contestant, deflate=False):
-        self.contestant, self.deflate, self.port = contestant, deflate, free_port()
+        self.contestant, self.deflate, self.port = contestant, deflate, any_free_port()
         self.processes = []
 
     def __enter__(self):
@@ -85,7 +80,7 @@ class Server:
             if self.deflate:
                 environ["DEFLATE"] = "1"
             if self.contestant.redis:
-                port = free_port()
+                port = any_free_port()
                 redis = ["redis-server", "--port", str(port), "--dir", folder, *REDIS_OPTIONS]
                 self._start(stack, redis, folder, port, environ)
                 environ["REDIS_URL"] = f"redis://{HOST}:{port}/0"

@@ -1,20 +1,19 @@
 """Where the repository is and what is in it."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from pathlib import Path
-from random import randrange
 
+from workshop.serving import any_free_port
 from workshop.steps import all_steps
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = all_steps()
+free_port = any_free_port
 # The command in a copy of the repository, whose packages are those of the Python that runs it.
 COMMAND = (
     "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
@@ -42,14 +41,6 @@ def copy_repository(folder):
 def needs_browser(test_file):
     """Whether the tests in a file look at a page in a browser."""
     return "(page" in test_file.read_text(encoding="utf-8")
-
-
-def free_port():
-    """A free port of 127.0.0.1, and not one of those that the system itself gives away."""
-    while True:
-        port = randrange(20_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def get_when_served(url, seconds=20):

@@ -159,13 +159,14 @@ def test_the_solution_of_a_challenge_keeps_its_promises_and_those_of_its_step(ch
     assert [promise for promise in promises if promise.outcome != "kept"] == []
 
 
-def may_see(exercise, names):
-    """All; but in a browser only those named and, from step 6 on, only the files of those."""
+def chosen_tests(exercise, names):
+    """The tests to try a mistake with: all, but of the slow ones only those that it names."""
     tests = []
     for path in test_files(exercise.tests[0]):
         named = [name for name in names if f"def {name}(" in path.read_text(encoding="utf-8")]
         if needs_browser(path):
             tests += [f"{path}::{name}" for name in named]
+        # From step 6 on there are so many that the files of those named have to do.
         elif named or int(exercise.number) < 6:
             tests.append(path)
     return tests
@@ -184,7 +185,7 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
     assert code.count(mistake["find"]) == 1, f"{mistake['file']} should have `find` exactly once"
     code = code.replace(mistake["find"], mistake["replace"])
     path.write_text(code, encoding="utf-8", newline="\n")
-    promises = check(project, may_see(exercise, mistake["fails"]))
+    promises = check(project, chosen_tests(exercise, mistake["fails"]))
     broken = [promise for promise in promises if promise.outcome == "broken"]
     if mistake["fails"] == ["all"]:
         # All that load the app; the Pipfile's are about another file.

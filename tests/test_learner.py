@@ -192,6 +192,12 @@ def test_damaged_progress_is_noticed_and_nothing_else_breaks(learner, content):
     assert learner("hint", "3")[0] == 0
 
 
+def test_check_goes_on_without_progress_that_can_be_read(learner):
+    learner("start", "3")
+    learner.write("progress.json", "{")
+    assert "mend this" in learner("check", "3")[1]
+
+
 def test_deleted_progress_is_noticed_and_check_takes_the_number(learner):
     learner("start", "3")
     (learner.folder / "progress.json").unlink()

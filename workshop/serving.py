@@ -7,6 +7,7 @@ folder first on its path, as `quart run` does, and nothing else of the workshop.
 import contextlib
 import logging
 import os
+import random
 import runpy
 import signal
 import socket
@@ -155,8 +156,12 @@ def free_tcp_port(besides):
     """The usual port if it is free and not `besides`, else one that nobody else will take now."""
     if TCP_PORT != besides and is_free(TCP_PORT):
         return TCP_PORT
-    with listen(0) as listener:
-        return listener.getsockname()[1]
+    return any_free_port()
+
+
+def any_free_port():
+    """A free port that is not one of those which the system gives to whoever asks for any."""
+    return free_port(random.randrange(20_000, 32_000))
 
 
 def listen(port):

@@ -7,7 +7,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-PATIENCE = 20  # seconds
+PATIENCE = 20  # seconds that a client may keep the server waiting
 BACKLOG = 2**21  # bytes from a client that reads nothing meanwhile
 
 
