@@ -4,10 +4,11 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
 
 import pytest
 from repo import ROOT, free_port
+
+from workshop import serving
 
 TAKEN = "Port 5000 is taken"
 
@@ -112,15 +113,19 @@ def test_a_project_whose_own_start_fails_is_told_why(project, workshop):
     assert "ERROR:    no database" in output
 
 
-def test_run_offers_a_free_tcp_port_and_says_which(workshop):
-    with ExitStack() as stack:
-        with suppress(OSError):  # somebody else has it, which will do, too
-            stack.enter_context(socket.create_server(("127.0.0.1", 5001)))
-        process = workshop("run", "5", "--port", free_port())
-        port = int(process.wait_for("TCP port").split("TCP port")[1].split()[0])
-    assert port != 5001
+def test_run_says_which_tcp_port_it_offers(workshop):
+    process = workshop("run", "5", "--port", free_port())
+    port = int(process.wait_for("TCP port").split("TCP port")[1].split()[0])
     process.wait_for("curl")
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
+def test_a_tcp_port_that_is_taken_is_not_offered(monkeypatch):
+    monkeypatch.setattr(serving, "TCP_PORT", free_port())
+    assert serving.free_tcp_port(besides=5000) == serving.TCP_PORT
+    assert serving.free_tcp_port(besides=serving.TCP_PORT) != serving.TCP_PORT
+    with serving.listen(serving.TCP_PORT):
+        assert serving.free_tcp_port(besides=5000) != serving.TCP_PORT
 
 
 def test_help_names_every_command():
