@@ -9,9 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CACHE = ROOT / "docs/_build/notebooks"
@@ -19,10 +16,13 @@ CELL_SECONDS = 60
 
 
 async def run(path):
-    """Run a notebook in its own folder; returns it with its outputs.
+    """Run a notebook in its own folder; returns the text of its file, with the outputs.
 
     Raises nbclient.exceptions.CellExecutionError if a cell fails.
     """
+    import nbformat  # which takes a second or two
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -30,7 +30,7 @@ async def run(path):
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--log-level=ERROR"],  # not that others on this machine could listen
     )
-    return await client.async_execute()
+    return nbformat.writes(await client.async_execute())
 
 
 def key(path):
@@ -50,9 +50,9 @@ async def run_all():
     cached = {path: CACHE / f"{path.stem}-{key(path)}.ipynb" for path in NOTEBOOKS}
     missing = [path for path in NOTEBOOKS if not cached[path].is_file()]
     CACHE.mkdir(parents=True, exist_ok=True)
-    for path, notebook in zip(missing, await asyncio.gather(*map(run, missing)), strict=True):
+    for path, text in zip(missing, await asyncio.gather(*map(run, missing)), strict=True):
         new = cached[path].with_suffix(f".{os.getpid()}")
-        new.write_text(nbformat.writes(notebook), encoding="utf-8", newline="\n")
+        new.write_text(text, encoding="utf-8", newline="\n")
         new.replace(cached[path])
     return {path: cached[path].read_text(encoding="utf-8") for path in NOTEBOOKS}
 
