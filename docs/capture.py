@@ -53,7 +53,7 @@ VARIES = [
 ]
 
 
-FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.2 --megabytes 20"}
+FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.1 --megabytes 20"}
 
 
 def is_same(one, other):
