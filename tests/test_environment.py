@@ -8,9 +8,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pip
 import pytest
 
 BASE = Path(getattr(sys, "_base_executable", sys.executable))  # not the one in .venv
+PIP_INFO = map(str, Path(pip.__file__).parents[1].glob("pip-*.dist-info"))
+# In place of `python -m venv`, which takes seconds: pip is copied from where the tests run.
+QUICK_VENV = f"""
+import shutil, subprocess, sys, sysconfig
+from pathlib import Path
+folder = sys.argv[1]
+subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+packages = sysconfig.get_path("purelib", "venv", {{"base": folder, "platbase": folder}})
+for path in {[str(Path(pip.__file__).parent), *PIP_INFO]!r}:
+    shutil.copytree(path, Path(packages, Path(path).name))
+"""
+QUICKLY = f"""
+import subprocess
+real, quick_venv = subprocess.Popen, ["-c", {QUICK_VENV!r}]
+def popen(command, **options):
+    is_venv = command[1:3] == ["-m", "venv"]
+    return real([command[0], *quick_venv, command[3]] if is_venv else command, **options)
+subprocess.Popen = popen
+"""
 
 
 @pytest.fixture
@@ -26,7 +46,7 @@ def small(clone):
 
 def workshop(clone, *arguments, before="pass", **environ):
     """Run the command in a clone: its exit code and its output, which never is a traceback."""
-    script = f"import runpy, sys; {before}; sys.argv[1:] = {arguments!r}; "
+    script = f"import runpy, sys\n{before}\nsys.argv[1:] = {arguments!r}; "
     script += "sys.argv[0] = 'workshop'; runpy.run_path('workshop', run_name='__main__')"
     result = subprocess.run(
         [BASE, "-c", script],
@@ -59,7 +79,7 @@ def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_p
     (installer,) = (small / ".venv").rglob("h11-*.dist-info/INSTALLER")
     installer.unlink()
     (small / ".venv/workshop.json").unlink()
-    code, output = workshop(small, "run")
+    code, output = workshop(small, "run", before=QUICKLY)
     assert (code, "half-made" in output) == (0, True), output
     assert list((small / ".venv").rglob("h11-*.dist-info/INSTALLER"))
 
@@ -68,7 +88,7 @@ def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_p
         f"version = 3.{sys.version_info[1]}", "version = 3.10"
     )
     config.write_text(text, encoding="utf-8")
-    code, output = workshop(small, "run")
+    code, output = workshop(small, "run", before=QUICKLY)
     assert (code, "another Python" in output) == (0, True), output
     assert not (small / ".venv.old").exists()
 
@@ -82,10 +102,10 @@ def test_without_a_network_the_reason_is_one_sentence_and_what_was_there_stays(s
         "PIP_EXTRA_INDEX_URL": "",
         "PIP_FIND_LINKS": "",
         "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_CACHE_DIR": "1",
     }
-    code, output = workshop(
-        small, "run", PIP_CONFIG_FILE=os.devnull, PIP_NO_CACHE_DIR="1", **settings
-    )
+    code, output = workshop(small, "run", before=QUICKLY, **settings)
     assert code == 1
     assert "no package index can be reached" in output.splitlines()[-1]
     assert [path.name for path in (small / ".venv").iterdir()] == ["mine.txt"]
@@ -96,7 +116,7 @@ def test_a_package_that_is_not_the_locked_one_is_refused(small):
     lock = json.loads((small / "Pipfile.lock").read_text(encoding="utf-8"))
     lock["default"]["h11"]["hashes"] = ["sha256:" + "0" * 64]
     (small / "Pipfile.lock").write_text(json.dumps(lock), encoding="utf-8")
-    code, output = workshop(small, "run")
+    code, output = workshop(small, "run", before=QUICKLY)
     if "no package index" in output:
         needs_network(code, output)
     assert code == 1
@@ -111,7 +131,7 @@ def test_killed_while_venv_is_at_work_it_is_made_again(small, start):
         assert process.process.poll() is None
     process.process.kill()
     process.process.wait()
-    code, output = workshop(small, "run")
+    code, output = workshop(small, "run", before=QUICKLY)
     needs_network(code, output)
     assert "half-made" in output
 

@@ -332,7 +332,7 @@ def test(arguments):
     if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         # No file or folder is named, so it is everything, from wherever it is called: four tests at
         # once, also on fewer cores, because most of the time they wait.
-        pytest += ["-n", "4", "--maxschedchunk", "1"]
+        pytest += ["-n", "6", "--maxschedchunk", "1"]
         os.chdir(environment.ROOT)
     environment.hand_over([*pytest, *arguments])
 
