@@ -330,9 +330,9 @@ def test(arguments):
     environment.ensure("default", "develop")
     pytest = [sys.executable, "-m", "pytest"]
     if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
-        # No file or folder is named, so it is everything, from wherever it is called: four tests at
-        # once, also on fewer cores, because most of the time they wait.
-        pytest += ["-n", "6", "--maxschedchunk", "1"]
+        # No file or folder is named, so it is everything, from wherever it is called: five tests at
+        # once, also on fewer cores, because half of the time they wait.
+        pytest += ["-n", "5", "--maxschedchunk", "1"]
         os.chdir(environment.ROOT)
     environment.hand_over([*pytest, *arguments])
 
