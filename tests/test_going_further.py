@@ -330,6 +330,26 @@ async def test_who_attacks_the_protocol_is_cut_off_and_costs_next_to_nothing(ser
     assert "Traceback" not in await asyncio.to_thread(end_of, process)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+async def test_who_is_cut_off_while_messages_come_leaves_no_traceback(serve):
+    process, host = serve(HARDEN, **NO_LIMITS)
+
+    async def break_a_rule():
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x83\x80\0\0\0\0")  # a frame with a reserved opcode
+        await reader.read()
+        writer.close()
+
+    messages = [f"message {number}" for number in range(1000)]
+    saying = asyncio.create_task(say(host, messages, pause_every=1))
+    while not saying.done():
+        await asyncio.gather(*(break_a_rule() for _ in range(10)))
+    await saying
+    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+
+
 GOODBYES = {
     "text that is not UTF-8": (b"\xff\xfe", True, 1007),
     "bytes": (b"bytes", None, 1003),

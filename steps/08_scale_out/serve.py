@@ -5,6 +5,7 @@ import os
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 PATIENCE = 20  # seconds that a client may keep the server waiting
@@ -63,6 +64,12 @@ class WebSocket(WebSocketsSansIOProtocol):
             self.conn.send_close(1007, "Text has to be UTF-8.")
             return self.handle_parser_exception()
         super().send_receive_event_to_app()
+
+    async def send(self, message):
+        await self.writable.wait()
+        if self.transport.is_closing():  # it was cut off, and the app has not heard of it yet
+            raise ClientDisconnected
+        await super().send(message)
 
     def pause_writing(self):
         super().pause_writing()
