@@ -1,6 +1,7 @@
 """A contestant as a process on a core of its own, with the Redis that it may need."""
 
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -20,6 +21,7 @@ START_SECONDS = 20
 REDIS_OPTIONS = ["--bind", HOST, "--save", "", "--appendonly", "no"]
 
 
+@functools.cache  # once pinned, this process would see but its own
 def cores():
     """A core for servers and one for the load; None where they cannot be told apart."""
     if not hasattr(os, "sched_setaffinity"):

@@ -10,6 +10,7 @@ import pytest
 from bench import fanout, memory, resume, running
 from bench.contestants import PEERS, Contestant, named
 from bench.report import Claim, ratio
+from bench.servers import Server, cores, load_on_its_own_core
 
 COMPARED = ("step 5", "Starlette loop")
 # What a server does with the message 7, and what is said of it.
@@ -51,6 +52,15 @@ def test_everyone_comes_back_and_has_what_was_missed(capsys, tmp_path):
     plan = resume.Plan(named("step 6"), clients=10, missed=20, repetitions=1, seconds=20)
     assert running.measure("resume", resume, plan, tmp_path), capsys.readouterr()
     assert "10 clients come back at once, each with 20 messages missed" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(cores() is None, reason="needs two cores that can be told apart")
+def test_a_server_and_its_load_are_on_different_cores():
+    (limit,) = named("limit")
+    with load_on_its_own_core(), Server(limit) as server:
+        (core,) = psutil.Process().cpu_affinity()
+        for process in server.processes:
+            assert core not in process.cpu_affinity(), "server and load take turns on one core"
 
 
 @pytest.mark.parametrize(("sent", "said"), BROKEN.values(), ids=BROKEN)
