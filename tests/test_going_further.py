@@ -30,6 +30,13 @@ import sys, serve, uvicorn
 serve.PATIENCE = 1
 uvicorn.run("websocket:app", port=int(sys.argv[1]), **serve.SETTINGS)
 """
+# Serves as serve.py does, but the app's minutes are half a second long.
+SHORT_MINUTES = """
+import asyncio, sys, serve, uvicorn
+wait_for = asyncio.wait_for
+asyncio.wait_for = lambda awaitable, timeout: wait_for(awaitable, timeout / 120)
+uvicorn.run("websocket:app", port=int(sys.argv[1]), **serve.SETTINGS)
+"""
 # Cuts each WebSocket off soon after it came.
 CUTTING = """
 import random, sys, uvicorn
@@ -270,6 +277,15 @@ async def test_on_sigterm_clients_are_told_and_the_server_is_gone_at_once(step, 
         bob.transport.abort()
         writer.transport.abort()
     assert "Traceback" not in output
+
+
+async def test_who_says_nothing_by_tcp_for_a_minute_is_let_go(serve):
+    port = free_port()
+    serve(HARDEN, script=SHORT_MINUTES, QUART_TCP_PORT=str(port))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
 
 
 # Each sends the first, waits for an answer if it is a handshake, sends the second once, and the

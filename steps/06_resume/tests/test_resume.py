@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import tracemalloc
 
@@ -133,6 +134,28 @@ async def test_memory_is_bounded_by_the_log_and_not_by_who_reads(log_client):
     assert kept < 2_500_000, (
         f"bob does not read, and of 4 MB said since {kept:,} bytes are kept: "
         f"the log should keep {LOG_SIZE} messages, for whoever comes back"
+    )
+
+
+def unfinished_tasks():
+    tasks = [one for one in gc.get_objects() if issubclass(type(one), asyncio.Task)]
+    return sum(not task.done() for task in tasks)
+
+
+async def test_when_a_client_has_left_nothing_goes_on_for_it(log_client):
+    async with log_client() as alice:
+        await say(alice, "before")
+        before = unfinished_tasks()
+        for _ in range(5):
+            async with log_client() as bob:
+                await bob.close()
+        for number in range(20):  # a real server may take a moment to notice
+            await say(alice, f"{number}")
+            if (more := unfinished_tasks() - before) <= 0:
+                break
+    assert more <= 0, (
+        f"five clients came and left, and there are {more} more tasks than before: "
+        "a client's tasks should end when its handler ends, however it ends"
     )
 
 
