@@ -41,7 +41,7 @@ class Claim:
 
 
 def ratio(above, below):
-    """The median of the ratios of two lists, pair by pair: each pair was measured back to back."""
+    """The median of the ratios of two lists, pair by pair: each pair is of one turn."""
     pairs = list(zip(above or [], below or [], strict=False))
     return median(a / b for a, b in pairs) if pairs else None
 

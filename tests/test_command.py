@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 
 import pytest
 from repo import ROOT, free_port
@@ -81,11 +82,10 @@ def test_a_taken_port_is_one_sentence_when_it_was_insisted_on():
 
 
 def test_without_a_port_the_next_free_one_is_taken_and_said(workshop):
-    try:
-        listener = socket.create_server(("127.0.0.1", 5000))
-    except OSError:
-        listener = socket.socket()  # another program has it already, which serves as well
-    with listener:
+    with ExitStack() as stack:
+        for port in (5000, 5001):  # the second is the TCP source of other tests' apps
+            with suppress(OSError):  # another program has it already, which serves as well
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
         process = workshop("run", "3")
         process.wait_for(TAKEN)
         assert ":5000/" not in process.wait_for("is served at")

@@ -92,8 +92,8 @@ def served(project):
 
     What it prints is kept. Raises NotServed if it is not served within 30 s.
     """
-    with listen(0) as one, listen(0) as other:
-        port, tcp_port = one.getsockname()[1], other.getsockname()[1]
+    port = any_free_port()
+    tcp_port = free_port(port + 1)
     environ = {**os.environ, "QUART_TCP_PORT": str(tcp_port), "PYTHONUTF8": "1"}
     command, options = _how_to_serve(project, port, environ)
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from log import Log, LogAway
 
 STREAM, NAME = "workshop:messages", "workshop:log"  # keys in Redis
+FORGET = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
 
 def number_of(entries):
@@ -95,9 +96,10 @@ class RedisLog(Log):
         last, name = self.last, await self.redis.get(NAME)
         newest = await self.redis.xrevrange(STREAM, count=1)
         has_lost = name == self.copied and number_of(newest) < last
+        if has_lost:
+            await self.redis.eval(FORGET, 1, NAME, name)  # unless it is another by now
         if not name or has_lost:
-            # Unless another server was faster to name it.
-            await self.redis.set(NAME, secrets.token_hex(4), nx=not has_lost)
+            await self.redis.set(NAME, secrets.token_hex(4), nx=True)  # unless there is one
             name = await self.redis.get(NAME)
         if not newest and not await self.redis.exists(STREAM):
             await self.redis.xgroup_create(STREAM, "none", "$", mkstream=True)  # an empty one

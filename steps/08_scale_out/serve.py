@@ -8,6 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+CONNECTIONS = 10 + int(os.environ.get("QUART_CONNECTIONS", "1000"))  # with those of no client yet
 PATIENCE = 20  # seconds that a client may keep the server waiting
 BACKLOG = 2**21  # bytes from a client that reads nothing meanwhile
 
@@ -18,6 +19,8 @@ class HTTP(H11Protocol):
     def connection_made(self, transport):
         super().connection_made(transport)
         self.patience = self.loop.call_later(PATIENCE, transport.abort)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
 
     def handle_websocket_upgrade(self, event):
         self.patience.cancel()
@@ -25,7 +28,7 @@ class HTTP(H11Protocol):
 
     def shutdown(self):
         super().shutdown()
-        self.loop.call_later(0.2, self.transport.abort)  # if it still waits for a request
+        self.loop.call_later(0.2, self.transport.abort)  # what is not answered by then
 
     def connection_lost(self, exc):
         self.patience.cancel()

@@ -159,10 +159,11 @@ async def tcp_lines(reader, writer):
             if message := line.decode().rstrip("\r\n"):
                 await log.append(message)
             await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
-    except LogAway:
-        writer.write(b"The line is not stored: try again later.\n")
-    except ValueError:  # also if it is not UTF-8, or longer than the reader's limit
-        writer.write(b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n")
+    except (LogAway, ValueError) as error:  # also if it is not UTF-8, or longer than the limit
+        if isinstance(error, LogAway):
+            writer.write(b"The line is not stored: try again later.\n")
+        else:
+            writer.write(b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n")
         writer.write_eof()
         # To close while the client still sends would cut this sentence off.
         async with asyncio.timeout(0.2):

@@ -1,4 +1,6 @@
+import asyncio
 import sys
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -144,6 +146,25 @@ async def test_a_message_that_cannot_be_stored_is_refused_to_its_sender(room, re
         assert heard == "room again", f"bob hears {heard!r}, which was refused"
 
 
+@pytest.fixture
+def redis_url(redis_server, monkeypatch):
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+
+
+async def test_a_line_that_cannot_be_stored_is_refused_to_its_sender(
+    redis_url, app, log_client, eventually, tcp_connect, redis_server
+):
+    async with app.test_app(), eventually(log_client):
+        redis_server.client.config_set("maxmemory", 1)  # so that it stores nothing more
+        reader, writer = await tcp_connect()
+        writer.write(b"no room for this\n" * 100_000)  # more than it reads at once
+        told = b""
+        with suppress(OSError):  # a reset, which cuts off what was said before, or no end
+            async with asyncio.timeout(2):
+                told = await reader.read()
+        assert b"not stored" in told, f"who sent a line by TCP should be told, but is told {told!r}"
+
+
 async def test_when_redis_has_lost_everything_clients_are_told(room, redis_server, eventually):
     here, _ = room
     async with here() as alice:
@@ -157,7 +178,7 @@ async def test_when_redis_has_lost_everything_clients_are_told(room, redis_serve
 
 
 async def test_when_redis_has_lost_the_newest_clients_are_told(room, redis_server, eventually):
-    here, _ = room
+    here, there = room
     async with here() as alice:
         await say(alice, *numbered(3))
         streams = redis_server.client.keys("*messages*")
@@ -168,6 +189,8 @@ async def test_when_redis_has_lost_the_newest_clients_are_told(room, redis_serve
     async with eventually(here, alice.log, alice.last) as alice:
         assert alice.gaps == ["new log"], f"ids come again, but alice is told {alice.gaps}"
         await say(alice, "from the beginning")
+        async with eventually(there, alice.log, alice.last) as carol:
+            assert carol.gaps == [], f"each server names the log anew: {carol.gaps}"
 
 
 async def test_a_stream_that_is_somebody_elses_is_no_log(room, redis_server):
