@@ -582,3 +582,26 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
         assert client.ids == list(range(client.ids[0], client.ids[-1] + 1))
         assert client.texts == order
     assert sum(client.cuts for client in clients) > 10, "the worker that was killed had clients"
+
+
+OPEN = [  # what is written in place of what in serve.py, and the promise that is not kept then
+    ("len(self.connections) > CONNECTIONS", "False", "one_connection_too_many"),
+    ("self.transport.is_closing()", "False", "who_is_cut_off_while_messages_come"),
+    ("call_later(PATIENCE, transport.abort)", "call_later(60, print)", "who_attacks_the_protocol"),
+    ("if self.unread > BACKLOG or ", "if ", "who_attacks_the_protocol"),
+    ('1007, "Text has to be UTF-8."', "1007", "as_it_is_served_a_bad_message"),
+    ('bool(os.environ.get("FORWARDED_ALLOW_IPS"))', "True", "where_no_proxy_is_expected"),
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+@pytest.mark.parametrize(("find", "replace", "promise"), OPEN, ids=[one[0] for one in OPEN])
+async def test_each_line_of_serve_py_closes_a_door(find, replace, promise, serve, tmp_path):
+    folder = shutil.copytree(HARDEN, tmp_path / "step", ignore=shutil.ignore_patterns("tests"))
+    code = (folder / "serve.py").read_text(encoding="utf-8")
+    assert code.count(find) == 1
+    code = code.replace(find, replace)
+    (folder / "serve.py").write_text(code, encoding="utf-8", newline="\n")
+    (test,) = [it for name, it in globals().items() if name.startswith(f"test_{promise}")]
+    with pytest.raises((AssertionError, OSError, pytest.fail.Exception)):
+        await test(lambda step, *options, **environ: serve(folder, *options, **environ))
