@@ -586,7 +586,7 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
 
 OPEN = [  # what is written in place of what in serve.py, and the promise that is not kept then
     ("len(self.connections) > CONNECTIONS", "False", "one_connection_too_many"),
-    ("self.transport.is_closing()", "False", "who_is_cut_off_while_messages_come"),
+    ("if self.transport.is_closing()", "if False", "who_is_cut_off_while_messages_come"),
     ("call_later(PATIENCE, transport.abort)", "call_later(60, print)", "who_attacks_the_protocol"),
     ("if self.unread > BACKLOG or ", "if ", "who_attacks_the_protocol"),
     ('1007, "Text has to be UTF-8."', "1007", "as_it_is_served_a_bad_message"),

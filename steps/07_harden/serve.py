@@ -68,11 +68,10 @@ class WebSocket(WebSocketsSansIOProtocol):
             return self.handle_parser_exception()
         super().send_receive_event_to_app()
 
-    async def send(self, message):
-        await self.writable.wait()
+    def send(self, message):
         if self.transport.is_closing():  # it was cut off, and the app has not heard of it yet
             raise ClientDisconnected
-        await super().send(message)
+        return super().send(message)
 
     def pause_writing(self):
         super().pause_writing()
@@ -81,7 +80,8 @@ class WebSocket(WebSocketsSansIOProtocol):
     def resume_writing(self):
         self.patience.cancel()
         self.unread = 0
-        super().resume_writing()
+        if not self.transport.is_closing():
+            super().resume_writing()
 
 
 SETTINGS = {
