@@ -15,7 +15,7 @@ from workshop.steps import all_exercises
 
 EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.about["mistakes"]]
-DEADLINE = 1.5  # seconds; other tests run at the same time
+DEADLINE = 2  # seconds; other tests run at the same time
 PRELOADED = ["pytest", "pytest_asyncio.plugin", "quart.testing", "playwright.async_api", "redis"]
 PRELOADED += ["uvicorn", "websockets.asyncio.client"]
 QUART_RUN = "test_the_quart_command_starts_the_app"
