@@ -532,14 +532,16 @@ def notebooks(port, no_browser):
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="Measure less, in under a minute each.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON and SVG to FOLDER."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write JSON and SVG into this folder.",
 )
 def bench(names, quick, out):
     """Measure the steps beside other servers, until it is done or Ctrl-C.
 
     NAME is fanout (deliveries a second, and how late the last is), memory (what an idle client
     costs, and one that never reads), resume (everyone comes back at once), environment or check
-    (how long a `run` and a `check` take); without it, the first three.
+    (how long a `run` and a `check` take). Without a NAME it is fanout, memory and resume.
 
     Only ratios within one run say something: each is printed beside the one that is wanted. The
     exit code is 1 if a server lost, doubled or mixed up a message, or was too slow to be measured.

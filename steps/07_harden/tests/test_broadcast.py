@@ -110,13 +110,17 @@ async def test_a_bad_tcp_line_ends_just_that_tcp_client_with_a_sentence(
     async with app.test_app(), joined(log_client, "alice", "bob", "carol") as clients:
         daves_reader, daves_writer = await tcp_connect()
         _, erins_writer = await tcp_connect()
-        answer = b"nothing"
+        answer = b""
         with suppress(OSError):
             async with asyncio.timeout(2):
                 daves_writer.write(line)
                 await daves_writer.drain()
                 answer = await daves_reader.read()  # until the app ends the connection
-        assert b"UTF-8" in answer, f"dave sent a bad line over TCP, and is told {answer}"
+        told = answer.decode() or "nothing"
+        assert "UTF-8" in told, (
+            f"dave sent a line of {len(line):,} bytes over TCP, which is too long or not UTF-8, "
+            f"and is told: {told}"
+        )
         erins_writer.write(b"hello from erin\n")
         await all_hear(clients, "hello from erin")
 
