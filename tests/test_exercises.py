@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ class Forked:
         self.process = self.context.Process(target=self.run, args=(arguments, hears, tells))
         self.process.start()
         self.pid, self.wait = self.process.pid, self.process.join
+        self.errors = tempfile.TemporaryFile()
         tells.close()
         hears.close()
         self.stdin = os.fdopen(os.dup(says.fileno()), "w")

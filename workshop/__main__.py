@@ -23,11 +23,14 @@ if sys.version_info < (3, 11):
 import os
 
 # `python3 -m workshop` at the root and `python3 FOLDER/workshop` from anywhere are the same.
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[: 0 if sys.flags.safe_path else 1] = [root]
 
 
 def main():
     """Go on in the environment, which is made first if need be."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # its encoding may lack ✓ and …
     from workshop import environment
 
     if set(sys.argv[1:]) <= {"-h", "--help"} and not environment.is_ready():

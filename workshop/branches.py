@@ -5,8 +5,10 @@ challenge stand on its step's solution. The same sources give the same commits o
 refs and objects are written: the work tree, the index and the current branch stay as they are.
 """
 
+import os
 import subprocess
 
+from workshop import machine
 from workshop.environment import ROOT
 from workshop.steps import STEPS, all_exercises
 
@@ -20,6 +22,8 @@ addopts = ["--import-mode=importlib", "--project=websocket", "-rfEs", "-p", "no:
 asyncio_default_fixture_loop_scope = "function"
 timeout = 60
 """
+# What git itself sets for a hook, and would lead to another repository.
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "LANGUAGE")
 # What a server's hook or ssh says comes before git's own words, and is the reason.
 REASONS = ("remote: ", "ssh: ", "Permission denied", "fatal: ")
 README = """\
@@ -144,6 +148,11 @@ def _require_repository():
     except FileNotFoundError:
         raise BranchProblem("git is not installed, and branches need it") from None
     except BranchProblem as problem:
+        if "dubious ownership" in str(problem):
+            trust = machine.as_typed("git", "config", "--global", "--add", "safe.directory", ROOT)
+            raise BranchProblem(
+                f"this clone belongs to another user, so git refuses to use it: {trust}"
+            ) from None
         if "not a git repository" not in str(problem):
             raise
         raise BranchProblem("this is not a git repository: clone the workshop with git") from None
@@ -242,7 +251,14 @@ def _around(exercise):
 
 def _git(*arguments, stdin=None):
     """What git prints; raises BranchProblem with the reason that git gives."""
-    result = subprocess.run(["git", *arguments], cwd=ROOT, input=stdin, capture_output=True)
+    environ = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    result = subprocess.run(
+        ["git", *arguments],
+        cwd=ROOT,
+        env={**environ, "LC_ALL": "C"},  # its words are read below, so they must be English
+        input=stdin,
+        capture_output=True,
+    )
     if result.returncode:
         lines = (result.stdout + result.stderr).decode(errors="replace").strip().splitlines()
         reasons = [line for line in lines if line.startswith(REASONS)]

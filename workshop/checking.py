@@ -7,21 +7,24 @@ slow, waits for a line, runs pytest, and writes a line of JSON for each promise.
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
 from json import dumps, loads
 from pathlib import Path
 
+from workshop import machine
 from workshop.environment import ROOT, end
+from workshop.tied import end_with
 
 DEADLINE = 0.7  # seconds that a test waits for a message, on a machine with little else to do
 PATIENCE = 1.4  # seconds that a test waits for the browser
 BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
 HASTE = 1.4  # seconds spent on broken promises, after which the rest is left for later
+LAST_LINES = 8  # of what a process says of its own failure
 SILENCE = 15  # seconds without a word, after which nothing more is to be expected
 
 
@@ -48,22 +51,31 @@ class Checker:
     ):
         options = [f"--project={project}", f"--deadline={deadline}", f"--patience={patience}"]
         options += [*(["--live"] if live else []), *(["--thorough"] if thorough else [])]
-        self.why = f"`python3 -m workshop test {tests[0]} --project {project}` shows why"
-        self.command = [sys.executable, "-m", "workshop.checking", *options, *map(str, tests)]
+        # pytest takes what follows a [ in an argument for a test's parameters, so no argument may
+        # name the folder that the workshop is in.
+        tests = [str(test).removeprefix(f"{ROOT}{os.sep}") for test in tests]
+        project_word = str(project).removeprefix(f"{ROOT}{os.sep}")
+        again = machine.as_typed(tests[0], "--project", project_word)
+        self.why = f"`python3 -m workshop test {again}` shows more"
+        self.tests = ", ".join(tests)
+        self.command = [sys.executable, "-m", "workshop.checking", *options, *tests]
         self.running = None
         self.next = self._warm_up()
 
     def _warm_up(self):
-        return subprocess.Popen(
+        errors = tempfile.TemporaryFile()  # what it says of its own failure
+        child = subprocess.Popen(
             self.command,
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=machine.environ(PYTHONUTF8="1"),
             start_new_session=True,  # so that it is ended with all that it started
         )
+        child.errors = errors
+        return child
 
     def check(self, warm_up_again=False):
         """Run the tests once, yielding a Promise for each as it is known.
@@ -96,6 +108,10 @@ class Checker:
                     break  # it was ended while it wrote
                 if "promises" in event:
                     promises = event["promises"]
+                    if not promises:
+                        why = f"there are none in {self.tests}: is this clone complete?"
+                        yield Promise("there are tests to run", "broken", why)
+                        return
                 elif "running" in event:
                     current = event["running"]
                     why = "the code ended Python itself: is there an os._exit()?"
@@ -117,7 +133,8 @@ class Checker:
                 promises.remove(current)
                 yield Promise(current, "broken", why)
             else:
-                yield Promise("the tests run to their end", "broken", f"they did not: {self.why}")
+                why = f"they ended early; {self.why}{said_by(child)}"
+                yield Promise("the tests run to their end", "broken", why)
             for words in promises:
                 yield Promise(words, "later")
         finally:
@@ -127,6 +144,7 @@ class Checker:
             with contextlib.suppress(OSError):
                 child.stdin.close()
             child.stdout.close()
+            child.errors.close()
 
     def interrupt(self):
         """End the check that is running, if there is one."""
@@ -137,6 +155,14 @@ class Checker:
     def close(self):
         """End the process that waits for the next check."""
         end(self.next)
+
+
+def said_by(child):
+    """What a process said of its own failure, as it stands below a sentence: its last lines."""
+    end(child)
+    child.errors.seek(0)
+    lines = child.errors.read().decode(errors="replace").rstrip().splitlines()[-LAST_LINES:]
+    return "".join(f"\n  {line}" for line in lines)
 
 
 class Interrupted(Exception):
@@ -219,15 +245,6 @@ def watch_for_loops(teller):
                 "Meanwhile, nobody else is served."
             )
             return
-
-
-def end_with(parent):
-    """End this process, and all that it started, when the other end of a pipe is closed."""
-    while os.read(parent, 1024):
-        pass
-    if os.name == "nt":
-        os._exit(1)
-    os.killpg(0, signal.SIGKILL)
 
 
 def frame_of_project(frame):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from workshop import environment, serving, steps
+from workshop import environment, machine, serving, steps
 from workshop.learner import FOLDER, LearnerProblem, Progress, require_folder
 
 COMMAND = "python3 -m workshop"
@@ -50,6 +50,8 @@ def main_group(context):
 
     Without a command: where you are, and what to type next.
     """
+    if not machine.has_colours():
+        context.color = False
     if context.invoked_subcommand is None:
         where_am_i()
 
@@ -197,7 +199,8 @@ def check(exercise, watch, live, thorough):
                 tell(chosen, checker.check(warm_up_again=True))
                 click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
             names = saves.wait()
-            click.clear()
+            if machine.is_terminal(sys.stdout):
+                click.clear()
             click.echo(f"{', '.join(names)} changed.\n")
             if choose() != chosen:  # another one was started meanwhile
                 chosen = choose()
@@ -210,18 +213,22 @@ def check(exercise, watch, live, thorough):
         checker.close()
 
 
+SIGNS = {"kept": "✓ok", "broken": "✗--", "skipped": "–..", "later": "·  "}
+COLOURS = {"kept": "green", "broken": "red", "skipped": "yellow", "later": None}
+
+
+def sign(outcome):
+    """The sign of an outcome, or two letters where the output's encoding has no such sign."""
+    signs = "".join(known[0] for known in SIGNS.values())
+    return SIGNS[outcome][0] if machine.can_print(signs, sys.stdout) else SIGNS[outcome][1:]
+
+
 def tell(exercise, promises):
     """Print promises as they come, then the first broken one; returns whether all are kept."""
     first, kept, later, skipped, printed = None, 0, 0, [], ""
     for promise in promises:
-        sign, colour = {
-            "kept": ("✓", "green"),
-            "broken": ("✗", "red"),
-            "skipped": ("–", "yellow"),
-            "later": ("·", None),
-        }[promise.outcome]
         later += promise.outcome == "later"
-        click.secho(f"{sign} {promise.words}", fg=colour)
+        click.secho(f"{sign(promise.outcome)} {promise.words}", fg=COLOURS[promise.outcome])
         if promise.printed != printed:  # what each test loads again need not be seen again
             for line in promise.printed.splitlines():
                 click.echo(f"    printed: {line}")
@@ -239,7 +246,7 @@ def tell(exercise, promises):
         if first.test:
             click.echo(f"  The test: {first.test}")
         if later:
-            click.echo("\nThose with a · were not looked at yet.")
+            click.echo(f"\nThose with {sign('later').strip() or 'no sign'} haven't run yet.")
         click.echo(f"\nStuck? {COMMAND} hint {exercise.id}")
         return False
     for reason in dict.fromkeys(skipped):
@@ -311,9 +318,9 @@ def doctor():
     from workshop.doctor import examine
 
     for what, is_well, mend in examine():
-        click.secho(
-            f"✓ {what}" if is_well else f"✗ {what}: {mend}", fg="green" if is_well else "red"
-        )
+        outcome = "kept" if is_well else "broken"
+        words = what if is_well else f"{what}: {mend}"
+        click.secho(f"{sign(outcome)} {words}", fg=COLOURS[outcome])
 
 
 @main_group.command(
@@ -334,7 +341,18 @@ def test(arguments):
         # once, also on fewer cores, because half of the time they wait.
         pytest += ["-n", "5", "--maxschedchunk", "1"]
         os.chdir(environment.ROOT)
-    environment.hand_over([*pytest, *arguments])
+    variables = machine.environ(also={*environment.network_variables(), "NODE_PATH"})
+    environment.hand_over([*pytest, *map(without_brackets, arguments)], variables)
+
+
+def without_brackets(argument):
+    """An argument for pytest, which takes what follows a [ in a path for a test's parameters."""
+    path, colons, test = argument.partition("::")
+    if not Path(path).is_absolute() or not Path(path).exists():
+        return argument
+    with suppress(ValueError):  # it is on another drive
+        path = os.path.relpath(path)
+    return f"{path}{colons}{test}"
 
 
 @main_group.command()
@@ -439,7 +457,7 @@ class Report:
     """What a fault tells, line by line, and how far it is, which a terminal shows in one place."""
 
     def __init__(self):
-        self.is_terminal, self.last = sys.stdout.isatty(), time.monotonic()
+        self.is_terminal, self.last = machine.is_terminal(sys.stdout), time.monotonic()
 
     def clear(self):
         """Take away how far it was."""
@@ -476,19 +494,28 @@ def docs(folder, port):
     source, made = environment.ROOT / "docs", environment.ROOT / "docs/_build"
     if folder:
         strict = ["-W", "--keep-going", "-E", "-d", made / "doctrees"]
-        environment.hand_over([sys.executable, "-m", "sphinx", *strict, source, folder])
+        sphinx = [sys.executable, "-m", "sphinx", *strict, source, folder]
+        environment.hand_over(sphinx, machine.environ())
     port = serving.chosen_port(port, 8000)
+    # What cannot be built is not served.
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", source, made / "html"], env=machine.environ()
+    )
+    if built.returncode:
+        sys.exit(built.returncode)
     watched = [f"--watch={environment.ROOT / name}" for name in ("steps", "workshop", "notebooks")]
     environment.hand_over(
         [
             sys.executable,
             "-m",
             "sphinx_autobuild",
+            "--no-initial",
             f"--port={port}",
             *watched,
             source,
             made / "html",
-        ]
+        ],
+        machine.environ(),
     )
 
 
@@ -525,7 +552,7 @@ def notebooks(port, no_browser):
     ]
     if getattr(os, "geteuid", lambda: 1)() == 0:
         options.append("--allow-root")
-    environment.hand_over([sys.executable, "-m", "jupyterlab", *options])
+    environment.hand_over([sys.executable, "-m", "jupyterlab", *options], machine.environ())
 
 
 @main_group.command()

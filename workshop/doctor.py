@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
+import urllib.request
 from importlib import metadata
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def examine():
         ("install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"),
     )
     yield "git is there, for the branches", shutil.which("git") is not None, "install git"
+    yield (
+        "no proxy comes between this machine and itself",
+        not _is_proxied(serving.HOST),
+        f"set NO_PROXY={serving.HOST},localhost",
+    )
     writable, drift = _write(environment.ROOT)
     yield "this folder can be written to", writable, "copy the workshop to another folder"
     yield (
@@ -59,6 +65,11 @@ def _not_as_locked():
             installed = None
         if f"=={installed}" != entry["version"]:
             yield package
+
+
+def _is_proxied(host):
+    proxies = urllib.request.getproxies()
+    return bool(proxies.keys() & {"http", "all"}) and not urllib.request.proxy_bypass(host)
 
 
 def _has_browser():

@@ -2,9 +2,14 @@
 
 `default` is the light set, all that running a step needs; `develop` is what the tests, the docs
 and the notebooks need as well. pipenv finds and uses the same .venv.
+
+One command at a time makes it, and holds a lock meanwhile; another one waits. What is half-made
+has the file UNFINISHED in it; what was there before is kept aside until its successor is complete.
 """
 
+import ast
 import contextlib
+import errno
 import hashlib
 import importlib.util
 import json
@@ -17,19 +22,36 @@ import sys
 import time
 from pathlib import Path
 
+from workshop import machine
+
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "Pipfile.lock"
 VENV = ROOT / ".venv"
 SET_ASIDE = ROOT / ".venv.old"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-UNFINISHED = VENV / "workshop.unfinished"  # there while venv is at work
+PIP = PYTHON.with_name("pip.exe" if os.name == "nt" else "pip")  # has its own path in it
+UNFINISHED = VENV / "workshop.unfinished"  # there until the first packages are installed
 STAMP = VENV / "workshop.json"  # what is installed, written when all of it is
+MUTEX = ROOT / ".venv.lock"  # held by the command that makes .venv
+OLDEST = (3, 11)  # the oldest Python that will do
+WAIT_SECONDS = 1800  # for another command that makes .venv
+LONGEST_STAMP = 10_000  # characters
+# What pip may be told by a user's settings: where packages come from, and nothing of where they go.
+PIP_SETTINGS = {
+    *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert"),
+    *("client-cert", "timeout", "default-timeout", "retries", "cache-dir", "no-cache-dir"),
+    *("keyring-provider", "use-feature"),
+}
 
 # What pip or venv print when something is wrong, and what to tell the user.
 CAUSES = (
     (r"No space left|not enough space", "the disk is full: make room, then run this again"),
     (r"Read-only file system", f"{ROOT} cannot be written to: copy the workshop to another folder"),
     (r"Permission denied|PermissionError", f"{ROOT} may not be written to by you: check its owner"),
+    (
+        r"Refusing to create a venv",
+        f"no environment can have {os.pathsep!r} in its path: move the workshop to another folder",
+    ),
     (
         r"DO NOT MATCH THE HASHES",
         "a package is not the one that Pipfile.lock names: try again, and on another network",
@@ -54,19 +76,28 @@ class EnvironmentFailed(Exception):
 
 def enter():
     """Go on inside .venv, making it first if need be; ends the process if it cannot be made."""
-    if inside() and is_ready():
-        return
+    if inside():
+        if not _is_in_place():  # it cannot be made again by the Python that lives in it
+            hand_over([sys._base_executable, str(ROOT / "workshop"), *sys.argv[1:]])
+        if is_ready() and machine.own_environ() == dict(os.environ):
+            return
     for name in ("SIGTERM", "SIGBREAK"):  # clean up as after Ctrl-C
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         ensure("default")
     except EnvironmentFailed as failure:
-        sys.exit(f"The environment is not made: {failure}.")
+        sys.exit(f"Could not create the environment: {failure}.")
     except KeyboardInterrupt:
-        sys.exit("\nStopped. The environment is not made; the next run starts it again.")
-    if not inside():
-        hand_over([str(PYTHON), str(ROOT / "workshop"), *sys.argv[1:]])
+        sys.exit("\nStopped. The environment isn't complete; the next command makes it again.")
+    if not inside() and _version() != sys.version_info[:2]:
+        print(
+            "Using .venv, which has Python {}.{}; to use {}.{}, delete .venv first.".format(
+                *_version(), *sys.version_info[:2]
+            ),
+            file=sys.stderr,
+        )
+    hand_over([str(PYTHON), str(ROOT / "workshop"), *sys.argv[1:]], machine.own_environ())
 
 
 def inside():
@@ -75,40 +106,48 @@ def inside():
 
 
 def is_ready(*sets):
-    """Whether .venv is whole, of this Python, and holds these sets of the lock file."""
+    """Whether .venv is whole, in its place, and holds these sets of the lock file."""
     installed = _stamp()
-    return _is_of_this_python() and all(
-        installed.get(name) == _digest(name) for name in sets or ["default"]
-    )
+    return _works() and all(installed.get(name) == _digest(name) for name in sets or ["default"])
 
 
 def ensure(*sets):
     """Make .venv hold these sets of the lock file, doing only what is missing.
 
-    Raises EnvironmentFailed with the reason and the mend; a working .venv is kept then.
+    Raises EnvironmentFailed with the reason and the remedy; a working .venv is kept then.
     """
     if is_ready(*sets):
         return
     if not LOCK.is_file():
         raise EnvironmentFailed("there is no Pipfile.lock: clone the workshop again")
     try:
-        if inside() or (_is_of_this_python() and _is_whole()):
-            _install(sets)
-        else:
-            with _kept_unless_replaced():
-                _create()
-                _install(sets)
+        with _alone() as lock:
+            if is_ready(*sets):  # another command has just made it so
+                return
+            if inside() or (_works() and _is_whole()):
+                _install(sets, lock)
+            else:
+                with _kept_unless_replaced():
+                    _create(lock)
+                    _install(sets, lock)
     except OSError as error:
         raise EnvironmentFailed(_cause(f"{type(error).__name__}: {error}")) from None
 
 
-def hand_over(command):
+def network_variables():
+    """The names of variables that say how packages are fetched, for children that fetch some."""
+    of_pip = {f"PIP_{key.upper().replace('-', '_')}" for key in PIP_SETTINGS}
+    return {*machine.NETWORK, *of_pip, "PIP_CONFIG_FILE"}
+
+
+def hand_over(command, environ=None):
     """Run a command in place of this process, which ends with the command's exit code."""
     sys.stdout.flush()
+    environ = dict(os.environ) if environ is None else environ
     if os.name != "nt":
-        os.execv(command[0], command)
+        os.execve(command[0], command, environ)
     # Windows has no exec: wait for a child, and leave Ctrl-C to it.
-    child = subprocess.Popen(command)
+    child = subprocess.Popen(command, env=environ)
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             sys.exit(child.wait())
@@ -122,6 +161,39 @@ def end(child):
         else:
             os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+@contextlib.contextmanager
+def _alone():
+    """Hold the lock by which one command at a time makes .venv; say so if it has to wait."""
+    with MUTEX.open("a") as lock:
+        deadline = time.monotonic() + WAIT_SECONDS
+        has_said_so = False
+        while not _is_locked(lock):
+            if time.monotonic() > deadline:
+                raise EnvironmentFailed("another command has been making it for too long: end that")
+            if not has_said_so:
+                print("Another command is making .venv: waiting for it …", flush=True)
+            has_said_so = True
+            time.sleep(0.1)
+        yield lock
+
+
+def _is_locked(lock):
+    """Whether this process has the lock, which the system gives back when the process ends."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network drives know no locks: there, nobody waits.
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+    return True
 
 
 # What is there
@@ -138,35 +210,59 @@ def _digest(name):
 
 def _stamp():
     try:
-        return dict(json.loads(STAMP.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        with STAMP.open(encoding="utf-8") as file:
+            return dict(json.loads(file.read(LONGEST_STAMP)))
+    except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
 
-def _is_of_this_python():
+def _version():
+    """The version of .venv's Python, such as (3, 11); (0, 0) if that is not known."""
+    found = re.search(r"^version(?:_info)? *= *(\d+)\.(\d+)", _config(), re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _config():
     try:
-        text = (VENV / "pyvenv.cfg").read_text(encoding="utf-8")
+        with (VENV / "pyvenv.cfg").open(encoding="utf-8", errors="replace") as file:
+            return file.read(LONGEST_STAMP)
     except OSError:
-        return False
-    version = re.search(r"^version(?:_info)? *= *(\d+)\.(\d+)", text, re.MULTILINE)
-    home = re.search(r"^home *= *(.+)$", text, re.MULTILINE)
-    return (
-        PYTHON.exists()
-        and bool(version and home)
-        and (int(version[1]), int(version[2])) == sys.version_info[:2]
+        return ""
+
+
+def _works():
+    """Whether .venv was finished, and has a Python that is still there, in a place that is right."""
+    home = re.search(r"^home *= *(.+)$", _config(), re.MULTILINE)
+    return bool(
+        home
         and Path(home[1].strip()).is_dir()
+        and PYTHON.exists()
+        and _version() >= OLDEST
+        and _is_in_place()
+        and not UNFINISHED.exists()
     )
+
+
+def _is_in_place():
+    """Whether .venv is where it was made: its scripts, such as quart, name that place."""
+    try:
+        return os.fsencode(VENV) in PIP.read_bytes()
+    except OSError:  # there is no such script, so nothing names a place
+        return True
 
 
 def _is_whole():
     # pip writes INSTALLER once a package's files are there: without it, pip was interrupted.
-    infos = [*VENV.glob("lib/*/site-packages/*.dist-info"), *VENV.glob("Lib/*/*.dist-info")]
+    infos = list(_infos())
     has_pip = any(info.name.startswith("pip-") for info in infos)
-    return (
-        not UNFINISHED.exists()
-        and has_pip
-        and all((info / "INSTALLER").is_file() for info in infos)
-    )
+    return has_pip and all((info / "INSTALLER").is_file() for info in infos)
+
+
+def _infos():
+    """The folders in which pip notes what is installed, one for each package."""
+    yield from VENV.glob("lib/python*/site-packages/*.dist-info")
+    if os.name == "nt":
+        yield from VENV.glob("Lib/site-packages/*.dist-info")
 
 
 # Making it
@@ -175,11 +271,16 @@ def _is_whole():
 @contextlib.contextmanager
 def _kept_unless_replaced():
     """Set the .venv that is there aside; put it back if the new one does not get finished."""
+    if VENV.is_symlink():
+        raise EnvironmentFailed(".venv is a link to an environment that can't be used: remove it")
     if VENV.exists():
-        print("The .venv that is here is half-made or of another Python: making it again.")
-        if SET_ASIDE.exists():
+        if UNFINISHED.exists():
+            print("Making .venv again, because it wasn't finished.")
             shutil.rmtree(VENV)
         else:
+            what = "this folder was moved" if not _is_in_place() else "its Python is gone"
+            print(f"Making .venv again, because {what if _config() else 'it is not whole'}.")
+            shutil.rmtree(SET_ASIDE, ignore_errors=True)  # what replaced it was complete
             VENV.rename(SET_ASIDE)
     try:
         yield
@@ -191,17 +292,16 @@ def _kept_unless_replaced():
     shutil.rmtree(SET_ASIDE, ignore_errors=True)
 
 
-def _create():
+def _create(lock):
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise EnvironmentFailed(_cause("ensurepip"))
     with _Progress("Making .venv") as progress:
         VENV.mkdir()
         UNFINISHED.touch()
-        _run([sys.executable, "-m", "venv", str(VENV)], progress)
-        UNFINISHED.unlink()
+        _run(sys.executable, "venv", [str(VENV)], machine.environ(), lock, progress.show)
 
 
-def _install(sets):
+def _install(sets, lock):
     """Install these sets with pip, each package checked against its hashes in the lock file."""
     STAMP.unlink(missing_ok=True)
     packages = {name: entry for group in sets for name, entry in locked(group).items()}
@@ -211,11 +311,44 @@ def _install(sets):
     )
     what = "the tools for tests and docs" if "develop" in sets else "what the steps need"
     with _Progress(f"Installing {what}", len(packages)) as progress:
-        options = ["--require-hashes", "--no-deps", "--no-input", "--disable-pip-version-check"]
-        pip = [str(PYTHON), "-m", "pip", "install", *options, "--progress-bar=off"]
-        _run([*pip, "-r", str(requirements)], progress)
+        options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
+        pip = ["install", *options, "-r", str(requirements)]
+        output = _run(PYTHON, "pip", pip, _pip_environ(lock), lock, progress.show)
+    if missing := _missing(packages, output):
+        raise EnvironmentFailed(
+            f"pip says that all is installed, but .venv lacks {', '.join(missing)}: "
+            "delete .venv and try again"
+        )
     stamp = json.dumps({group: _digest(group) for group in sets}, indent=2)
-    STAMP.write_text(stamp + "\n", encoding="utf-8", newline="\n")
+    new = STAMP.with_suffix(".new")
+    new.write_text(stamp + "\n", encoding="utf-8", newline="\n")
+    new.replace(STAMP)
+    UNFINISHED.unlink(missing_ok=True)
+
+
+def _missing(packages, output):
+    """The names of packages that pip did not leave out for this Python, and that are not there."""
+    left_out = set(re.findall(r"^Ignoring (\S+): markers", output, re.MULTILINE))
+    there = {_plain(info.name.partition("-")[0]) for info in _infos()}
+    return [name for name in packages if name not in left_out and _plain(name) not in there]
+
+
+def _plain(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _pip_environ(lock):
+    """The variables for pip, with a user's settings of where packages come from, and no others."""
+    variables = machine.environ(also=machine.NETWORK)
+    of_pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    listed = _run(PYTHON, "pip", ["config", "list"], {**variables, **of_pip}, lock)
+    found = re.findall(r"^(global|install|:env:)\.([\w-]+)=(.+)$", listed, re.MULTILINE)
+    settings = {}
+    for section in ("global", "install", ":env:"):  # the later ones count
+        settings |= {key: value for where, key, value in found if where == section}
+    for key in PIP_SETTINGS & settings.keys():
+        variables[f"PIP_{key.upper().replace('-', '_')}"] = ast.literal_eval(settings[key])
+    return {**variables, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 def _requirement(name, entry):
@@ -224,30 +357,36 @@ def _requirement(name, entry):
     return f"{name}{entry['version']}{marker}{hashes}\n"
 
 
-def _run(command, progress):
-    """Run a command and show its progress; raises EnvironmentFailed with the cause if it fails."""
+def _run(python, module, arguments, environ, lock, show=lambda line: None):
+    """Run a module and return its output, line by line to `show`, too.
+
+    It ends with this process, and has the lock until then. Raises EnvironmentFailed with the cause
+    if it fails.
+    """
     output = []
-    # A user's own settings for pip must not send packages elsewhere.
-    environ = {**os.environ, "PIP_USER": "0", "PYTHONUTF8": "1"}
+    tied = str(ROOT / "workshop/tied.py")
     child = subprocess.Popen(
-        command,
+        [str(python), tied, module, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        env=environ,
+        env={**environ, "PYTHONUTF8": "1"},
         start_new_session=True,  # so that Ctrl-C comes here alone, and ends it with its children
+        **({} if os.name == "nt" else {"pass_fds": [lock.fileno()]}),
     )
     try:
         for line in child.stdout:
             output.append(line)
-            progress.show(line)
+            show(line)
         child.wait()
     except BaseException:
         end(child)
         raise
     if child.returncode:
         raise EnvironmentFailed(_cause("".join(output)))
+    return "".join(output)
 
 
 def _cause(output):
@@ -267,12 +406,12 @@ class _Progress:
         self.started = time.monotonic()
 
     def __enter__(self):
-        print(f"{self.title} …", end="" if sys.stdout.isatty() else "\n", flush=True)
+        print(f"{self.title} …", end="" if machine.is_terminal(sys.stdout) else "\n", flush=True)
         return self
 
     def show(self, line):
         self.done += line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring "))
-        if sys.stdout.isatty():
+        if machine.is_terminal(sys.stdout):
             stage = f"{self.done} of {self.total}" if self.total else ""
             if line.startswith("Installing collected packages"):
                 stage = "unpacking"
@@ -281,4 +420,6 @@ class _Progress:
     def __exit__(self, kind, error, trace):
         seconds = time.monotonic() - self.started
         result = "stopped" if kind else f"done in {seconds:.0f} s"
-        print(f"\r\033[K{self.title}: {result}" if sys.stdout.isatty() else f"  {result}")
+        print(
+            f"\r\033[K{self.title}: {result}" if machine.is_terminal(sys.stdout) else f"  {result}"
+        )

@@ -1,4 +1,10 @@
-"""The learner's own folder, websocket/: where one is, earlier attempts, hints, and the diff."""
+"""The learner's own folder, websocket/: where one is, earlier attempts, hints, and the diff.
+
+What takes its place is made whole under another name first; then two renames put it there. What was
+in it goes to attempts/ with its progress.json, which stays there until all is done. So when there
+is no websocket/, and the newest attempt has a progress.json, a command was ended between the two
+renames, and that attempt is put back.
+"""
 
 import contextlib
 import difflib
@@ -9,13 +15,16 @@ import threading
 import time
 from pathlib import Path
 
+from workshop import watching
 from workshop.environment import ROOT
 from workshop.steps import UnknownTarget, all_exercises, find_exercise
 
 FOLDER = ROOT / "websocket"
 ATTEMPTS = ROOT / "attempts"
 PROGRESS = FOLDER / "progress.json"
-BAD_CONTENT = (ValueError, TypeError, AttributeError)  # JSON, but not what we wrote
+NEW = ATTEMPTS / ".new"  # what will be websocket/, while it is made
+LONGEST_PROGRESS = 100_000  # characters
+BAD_CONTENT = (ValueError, TypeError, AttributeError, RecursionError)  # not what we wrote
 
 
 class LearnerProblem(Exception):
@@ -30,8 +39,9 @@ class Progress:
 
     def __init__(self):
         self.started, self.done, self.hints, self.noticed = None, [], {}, ""
+        _put_back()
         try:
-            content = json.loads(PROGRESS.read_text(encoding="utf-8"))
+            content = json.loads(_read(PROGRESS))
             self.started = find_exercise(content["started"]).id if content["started"] else None
             self.done = [find_exercise(name).id for name in content["done"]]
             self.hints = {name: max(0, int(count)) for name, count in content["hints"].items()}
@@ -53,15 +63,16 @@ class Progress:
                     "websocket/progress.json is not a file that can be read: move it away"
                 ) from None
 
-    def save(self):
+    def save(self, folder=None):
         """Write it to the learner's folder; raises LearnerProblem where that is not possible."""
         content = {"started": self.started, "done": self.done, "hints": self.hints}
         text = json.dumps(content, indent=2) + "\n"
+        folder = folder or FOLDER
         try:
-            FOLDER.mkdir(exist_ok=True)
-            new = PROGRESS.with_name("progress.new.json")
+            folder.mkdir(exist_ok=True)
+            new = folder / "progress.new.json"
             new.write_text(text, encoding="utf-8", newline="\n")
-            new.replace(PROGRESS)
+            new.replace(folder / PROGRESS.name)
         except OSError as error:
             raise LearnerProblem(f"websocket/ cannot be written to: {error.strerror}") from None
 
@@ -98,25 +109,10 @@ class Saves:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self):
-        from watchfiles import watch
-
-        options = {"step": 20, "debounce": 200, "rust_timeout": 200, "yield_on_timeout": True}
-        while True:
-            watched = _identity(FOLDER)
-            for changes in watch(FOLDER, **options) if watched else ():
-                # Not our own file, and not those that editors write first and then rename.
-                names = {Path(path).name for _, path in changes if Path(path).exists()}
-                self._tell({name for name in names if not name.startswith("progress.")})
-                if _identity(FOLDER) != watched:
-                    break  # `start` has put another folder in its place, which must be watched
-            while _identity(FOLDER) is None:
-                time.sleep(0.2)
-            self._tell({"websocket/"})
-
-    def _tell(self, names):
-        if names:
-            self.names.put(sorted(names))
-            self.on_save()
+        for names in watching.saves(FOLDER):
+            if names:
+                self.names.put(names)
+                self.on_save()
 
     def wait(self):
         """Wait for a save, and return the names of the files."""
@@ -125,16 +121,22 @@ class Saves:
                 return self.names.get(timeout=0.2)  # so that Ctrl-C is heard on Windows, too
 
 
-def _identity(folder):
-    """What tells a folder from another of the same name; None if it is not there."""
-    try:
-        return folder.stat().st_ino
-    except OSError:
-        return None
+def _read(path):
+    """The text of a file that should be short; raises OSError or ValueError if it is not that."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is not a file")
+    with path.open(encoding="utf-8") as file:
+        text = file.read(LONGEST_PROGRESS + 1)
+    if len(text) > LONGEST_PROGRESS:
+        raise ValueError(f"{path.name} is too long")
+    return text
 
 
 def require_folder():
     """Raise LearnerProblem unless the learner's folder is there."""
+    _put_back()
+    if FOLDER.is_symlink() and not FOLDER.is_dir():
+        raise LearnerProblem("websocket is a link that leads to no folder: remove it")
     if FOLDER.exists() and not FOLDER.is_dir():
         raise LearnerProblem("websocket is a file here, and should be your folder: rename the file")
     if not FOLDER.is_dir():
@@ -146,21 +148,27 @@ def start(exercise):
 
     Returns None if there was none. Raises LearnerProblem, with everything left as it was.
     """
+    _require_replaceable()
     progress = Progress()
-    kept = _keep(progress)
-    FOLDER.mkdir(exist_ok=True)
-    for name, content in exercise.start.items():
-        path = FOLDER / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    progress.started = exercise.id
-    progress.save()
-    return kept
+    try:
+        shutil.rmtree(NEW, ignore_errors=True)  # of a command that was ended in the middle
+        exercise_files = exercise.start
+        NEW.mkdir(parents=True)
+        for name, content in exercise_files.items():
+            path = NEW / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    except OSError as error:
+        raise LearnerProblem(f"attempts/ cannot be written to: {error.strerror}") from None
+    return _replace(NEW, progress, exercise.id)
 
 
 def attempts():
     """The folders of earlier attempts, the newest first."""
-    return sorted((path for path in ATTEMPTS.glob("*") if path.is_dir()), reverse=True)
+    if ATTEMPTS.is_symlink():
+        raise LearnerProblem("attempts is a link, and should be a folder here: move it away")
+    found = [path for path in ATTEMPTS.glob("[!.]*") if path.is_dir() and not path.is_symlink()]
+    return sorted(found, reverse=True)
 
 
 def bring_back(name):
@@ -168,42 +176,70 @@ def bring_back(name):
 
     Raises LearnerProblem if there is no such attempt.
     """
-    folder = ATTEMPTS / name
-    if not name or folder.parent != ATTEMPTS or not folder.is_dir():
+    _require_replaceable()
+    folder = next((attempt for attempt in attempts() if attempt.name == name), None)
+    if folder is None:
         raise LearnerProblem(f"there is no attempt {name!r}: `start --back` lists those there are")
-    progress = Progress()
-    kept = _keep(progress)
-    FOLDER.mkdir(exist_ok=True)
-    shutil.copytree(folder, FOLDER, dirs_exist_ok=True)
-    progress.started = name.partition("_")[2].partition(".")[0] or None
-    progress.save()
-    shutil.rmtree(folder)
+    return _replace(folder, Progress(), name.partition("_")[2].partition(".")[0] or None)
+
+
+def _require_replaceable():
+    if FOLDER.is_symlink():
+        raise LearnerProblem(
+            "websocket is a link to another folder, which is left alone: remove the link first"
+        )
+    if FOLDER.exists():
+        require_folder()
+    attempts()
+
+
+def _replace(folder, progress, exercise_id):
+    """Make a folder the learner's own; what was in that goes to attempts/, and where is returned.
+
+    Returns None if there was nothing. Raises LearnerProblem, with everything left as it was.
+    """
+    was_started, progress.started = progress.started, exercise_id
+    progress.save(folder)
+    kept = None
+    try:
+        if FOLDER.exists():
+            kept = _free_name(was_started)
+            FOLDER.rename(kept)
+        folder.rename(FOLDER)
+    except OSError as error:
+        if kept and kept.exists() and not FOLDER.exists():
+            kept.rename(FOLDER)
+        raise LearnerProblem(
+            f"websocket/ cannot be moved to attempts/ ({error.strerror}): close what uses it"
+        ) from None
+    if kept is None:
+        return None
+    with contextlib.suppress(OSError):  # what is left of it harms nobody
+        (kept / PROGRESS.name).unlink(missing_ok=True)
+        if not any(kept.iterdir()):
+            kept.rmdir()
+            return None
     return kept
 
 
-def _keep(progress):
-    """Move what is in the learner's folder to attempts/, all but the progress."""
-    if FOLDER.exists():
-        require_folder()
-    else:
-        return None
-    if not any(path != PROGRESS for path in FOLDER.iterdir()):
-        return None
-    name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{progress.started or 'unknown'}"
+def _free_name(started):
+    """A folder in attempts/ that is not there yet, named after the time and the exercise."""
+    name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{started or 'unknown'}"
     target, number = ATTEMPTS / name, 1
     while target.exists():
         number += 1
         target = ATTEMPTS / f"{name}.{number}"
-    try:
-        ATTEMPTS.mkdir(exist_ok=True)
-        FOLDER.rename(target)
-    except OSError as error:
-        raise LearnerProblem(
-            f"websocket/ cannot be moved to attempts/ ({error.strerror}): close what uses it"
-        ) from None
-    (target / PROGRESS.name).unlink(missing_ok=True)
-    progress.save()
     return target
+
+
+def _put_back():
+    """Finish what a command left that was ended between two renames: see above."""
+    if FOLDER.exists() or FOLDER.is_symlink() or ATTEMPTS.is_symlink():
+        return
+    newest = next(iter(attempts()), None)
+    if newest and (newest / PROGRESS.name).is_file():
+        with contextlib.suppress(OSError):
+            newest.rename(FOLDER)
 
 
 def hint(exercise):

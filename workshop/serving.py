@@ -37,19 +37,17 @@ def run(project, port=None):
 
     Without a port, it is 5000 or the next free one; raises PortTaken if the given one is not free.
     """
-    from watchfiles import watch
+    from workshop import machine, watching
 
     port = chosen_port(port, FIRST_PORT)
-    environ = {"QUART_TCP_PORT": str(free_tcp_port(besides=port)), **os.environ}
+    environ = {"QUART_TCP_PORT": str(free_tcp_port(besides=port)), **machine.app_environ()}
     command, options = _how_to_serve(project, port, environ)
     child = subprocess.Popen(command, **options)
     was_restarted = False
     try:
-        for changes in watch(project, rust_timeout=100, yield_on_timeout=True):
-            if changes:
-                # Editors write to a file of another name first, which is gone by now.
-                names = sorted({Path(path).name for _, path in changes if Path(path).exists()})
-                print(f"{', '.join(names) or 'A file'} changed: starting again", flush=True)
+        for names in watching.saves(project):
+            if names:
+                print(f"{', '.join(names)} changed: starting again", flush=True)
                 _stop(child)
                 child = subprocess.Popen([*command, "again"], **options)
                 was_restarted = True
@@ -64,13 +62,17 @@ def run(project, port=None):
 
 def _how_to_serve(project, port, environ):
     """The command that serves a project, and Popen's options; SIGTERM now stops as Ctrl-C does."""
+    from workshop import machine
+
+    environ = {**environ, "PYTHONUNBUFFERED": "1"}  # what the app prints is wanted at once
     options = {"env": environ, "cwd": project, "stdin": subprocess.PIPE}
     if os.name == "nt":
         options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
     for name in ("SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
-    return [sys.executable, __file__, str(project), str(port)], options
+    python = machine.python_as_typed(os.getcwd())
+    return [sys.executable, __file__, str(project), str(port), python], options
 
 
 class NotServed(Exception):
@@ -92,9 +94,11 @@ def served(project):
 
     What it prints is kept. Raises NotServed if it is not served within 30 s.
     """
+    from workshop import machine
+
     port = any_free_port()
     tcp_port = free_port(port + 1)
-    environ = {**os.environ, "QUART_TCP_PORT": str(tcp_port), "PYTHONUTF8": "1"}
+    environ = machine.app_environ(QUART_TCP_PORT=str(tcp_port), PYTHONUTF8="1")
     command, options = _how_to_serve(project, port, environ)
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
     child = subprocess.Popen(command, **options, **output, errors="replace")
@@ -127,15 +131,29 @@ def _stop(child):
 def chosen_port(port, first):
     """The port if it is free or, without one, the first free one from `first` on.
 
-    Says so if that is not `first`. Raises PortTaken if the given one is not free.
+    Says so if that is not `first`. Raises PortTaken if the given one can't be had.
     """
     if port is None:
-        port = free_port(first)
+        port = free_page_port(first)
         if port != first:
             print(f"Port {first} is taken, so this is port {port}.", flush=True)
+    elif needs_rights(port):
+        raise PortTaken(
+            f"port {port} is only for administrators: try --port {free_page_port(FIRST_PORT)}, "
+            "or leave it out"
+        )
     elif not is_free(port):
-        raise PortTaken(f"port {port} is taken: try --port {free_port(port)}, or leave it out")
+        raise PortTaken(f"port {port} is taken: try --port {free_page_port(port)}, or leave it out")
     return port
+
+
+def needs_rights(port):
+    """Whether only an administrator may listen on a port, as is often so below 1024."""
+    try:
+        listen(port).close()
+    except OSError as error:
+        return isinstance(error, PermissionError) and port < 1024
+    return False
 
 
 def is_free(port):
@@ -149,7 +167,13 @@ def is_free(port):
 
 def free_port(first):
     """The first port from `first` on that is free."""
-    return next(port for port in range(first, 65536) if is_free(port))
+    return next(port for port in (*range(first, 65536), *range(1024, first)) if is_free(port))
+
+
+def free_page_port(first):
+    """The first free port from `first` on for a page: never the one of the app's TCP source."""
+    port = free_port(first)
+    return free_port(TCP_PORT + 1) if port == TCP_PORT else port
 
 
 def free_tcp_port(besides):
@@ -211,14 +235,14 @@ def describe(error, project):
     return f"{place}: {type(error).__name__}: {what}\n    {(line or '').strip()}"
 
 
-def serve(project, port, again=False):
+def serve(project, port, python, again=False):
     """Serve a project on a port, in this process, until a signal says stop."""
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets=None):
             await super().startup(sockets)
-            announce(app, project, f"{HOST}:{port}", again)
+            announce(app, project, f"{HOST}:{port}", python, again)
 
         async def shutdown(self, sockets=None):
             # What is cut off half-way now is no news.
@@ -256,7 +280,7 @@ def serve(project, port, again=False):
     server.run(sockets=[listener])
 
 
-def announce(app, project, host, again=False):
+def announce(app, project, host, python, again=False):
     """Say where a project is served, and what to try with it."""
     if again:
         print(f"{project.name} is served again at http://{host}/", flush=True)
@@ -268,7 +292,7 @@ def announce(app, project, host, again=False):
         print("  Open it in two tabs: what you send in one shows in both.")
         print(f"  A POST is a message, too: {curl} --data hello http://{host}/api/v2/messages")
     elif "/ws" in paths:
-        print(f"  Talk to it without a page: {sys.executable} -m websockets ws://{host}/ws")
+        print(f"  Talk to it without a page: {python} -m websockets ws://{host}/ws")
     sys.stdout.flush()
 
 
@@ -276,6 +300,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     sys.path[0] = str(folder)
     try:
-        serve(folder, int(sys.argv[2]), again="again" in sys.argv[3:])
+        serve(folder, int(sys.argv[2]), sys.argv[3], again="again" in sys.argv[4:])
     except KeyboardInterrupt:
         pass
