@@ -10,7 +10,7 @@ import time
 
 import pytest
 from filelock import FileLock
-from repo import ROOT, STEPS, build_site, copy_repository, tracked_files
+from repo import ROOT, STEPS, Learner, build_site, copy_repository, tracked_files
 
 START_SECONDS = 30
 # Who runs the tests in the background may ignore Ctrl-C; the processes they start must not.
@@ -41,6 +41,11 @@ def step(request):
 def clone(tmp_path):
     """A copy of the repository as a stranger has it after cloning: no .venv, nothing made."""
     return copy_repository(tmp_path / "clone")
+
+
+@pytest.fixture
+def learner(clone):
+    return Learner(clone)
 
 
 class Started:

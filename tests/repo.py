@@ -1,5 +1,7 @@
 """Where the repository is and what is in it."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -36,6 +38,39 @@ def copy_repository(folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return folder
+
+
+class Learner:
+    """Somebody with a clone of their own, whose .venv is the one that runs the tests."""
+
+    def __init__(self, clone, **environ):
+        self.clone, self.environ = clone, {"PYTHONUTF8": "1", **environ}
+        self.folder = clone / "websocket"
+
+    def __call__(self, *arguments, **options):
+        """Run the command, which never ends in a traceback: its exit code and its output."""
+        result = subprocess.run(
+            [sys.executable, "-c", COMMAND, *map(str, arguments)],
+            cwd=self.clone,
+            env={**os.environ, **self.environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=100,
+            **options,
+        )
+        assert "Traceback" not in result.stdout, result.stdout
+        return result.returncode, result.stdout
+
+    def write(self, name, content):
+        """Write a file of the project, in bytes or as text."""
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def progress(self):
+        """What progress.json says."""
+        return json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
 
 
 def needs_browser(test_file):

@@ -1,9 +1,6 @@
 """A learner's way: start, check, hint, diff, and nothing lost whatever is in the way."""
 
-import json
-import os
 import re
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -11,40 +8,6 @@ from pathlib import Path
 
 import pytest
 from repo import COMMAND, STEPS
-
-
-class Learner:
-    """Somebody with a clone of their own, whose .venv is the one that runs the tests."""
-
-    def __init__(self, clone):
-        self.clone = clone
-        self.folder = clone / "websocket"
-
-    def __call__(self, *arguments):
-        result = subprocess.run(
-            [sys.executable, "-c", COMMAND, *map(str, arguments)],
-            cwd=self.clone,
-            env={**os.environ, "PYTHONUTF8": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=60,
-        )
-        assert "Traceback" not in result.stdout, result.stdout
-        return result.returncode, result.stdout
-
-    def write(self, name, content):
-        self.folder.mkdir(exist_ok=True)
-        path = self.folder / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    def progress(self):
-        return json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def learner(clone):
-    return Learner(clone)
 
 
 def test_without_a_command_it_says_where_one_is_and_what_comes_next(learner):
@@ -258,7 +221,7 @@ def test_what_needs_a_browser_is_looked_at_when_all_else_is_kept(learner):
     _, output = learner("check")
     assert "✗ the page names the step" in output
     assert "· html shows as text" in output
-    assert "not looked at yet" in output
+    assert "haven't run yet" in output
 
 
 def test_a_loop_without_an_end_is_told_with_its_line_and_nothing_is_left_out(learner):

@@ -25,6 +25,9 @@ import os
 # `python3 -m workshop` at the root and `python3 FOLDER/workshop` from anywhere are the same.
 root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[: 0 if sys.flags.safe_path else 1] = [root]
+# What PYTHONPATH names may hide Python's own modules.
+named = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+sys.path[1:] = [path for path in sys.path[1:] if path not in named]
 
 
 def main():

@@ -231,7 +231,7 @@ def _config():
 
 
 def _works():
-    """Whether .venv was finished, and has a Python that is still there, in a place that is right."""
+    """Whether .venv was finished, is where it was made, and has a Python that is still there."""
     home = re.search(r"^home *= *(.+)$", _config(), re.MULTILINE)
     return bool(
         home

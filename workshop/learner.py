@@ -13,7 +13,6 @@ import queue
 import shutil
 import threading
 import time
-from pathlib import Path
 
 from workshop import watching
 from workshop.environment import ROOT
@@ -212,13 +211,14 @@ def _replace(folder, progress, exercise_id):
         raise LearnerProblem(
             f"websocket/ cannot be moved to attempts/ ({error.strerror}): close what uses it"
         ) from None
-    if kept is None:
-        return None
     with contextlib.suppress(OSError):  # what is left of it harms nobody
-        (kept / PROGRESS.name).unlink(missing_ok=True)
-        if not any(kept.iterdir()):
-            kept.rmdir()
-            return None
+        if kept:
+            (kept / PROGRESS.name).unlink(missing_ok=True)
+            if not any(kept.iterdir()):
+                kept.rmdir()
+                kept = None
+        if not any(ATTEMPTS.iterdir()):
+            ATTEMPTS.rmdir()
     return kept
 
 

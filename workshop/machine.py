@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 # What a child may need to work at all, wherever it runs.
 WANTED = {
@@ -111,7 +112,7 @@ def as_typed(*words):
 def python_as_typed(folder):
     """This Python as one types it in a folder: relative to that where it is below it."""
     python = sys.executable
-    if os.path.commonprefix([python, os.path.join(folder, "")]) == os.path.join(folder, ""):
+    if Path(python).is_relative_to(folder):
         python = os.path.relpath(python, folder)
     typed = as_typed(python)
     # PowerShell takes a quoted word for a text, unless & comes before it.

@@ -64,9 +64,7 @@ def _sources(folder):
         folders[:] = [name for name in folders if name not in SKIPPED and name[0] not in "._"]
         for name in files:
             path = Path(parent, name)
-            if not name.startswith(".") and (
-                path.suffix in SUFFIXES if path.suffix else name == "Pipfile"
-            ):
+            if name == "Pipfile" or (path.suffix and path.suffix in SUFFIXES):
                 try:
                     size = path.stat().st_size
                     content = path.read_bytes() if size <= LONGEST else str(size).encode()
