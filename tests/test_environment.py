@@ -6,12 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pip
+import psutil
 import pytest
 
 BASE = Path(getattr(sys, "_base_executable", sys.executable))  # not the one in .venv
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+PATH = "sys.path.insert(0, '.')\nimport workshop"
 PIP_INFO = map(str, Path(pip.__file__).parents[1].glob("pip-*.dist-info"))
 # In place of `python -m venv`, which takes seconds: pip is copied from where the tests run.
 QUICK_VENV = f"""
@@ -27,7 +31,7 @@ QUICKLY = f"""
 import subprocess
 real, quick_venv = subprocess.Popen, ["-c", {QUICK_VENV!r}]
 def popen(command, **options):
-    is_venv = command[1:3] == ["-m", "venv"]
+    is_venv = command[1].endswith("tied.py") and command[2] == "venv"
     return real([command[0], *quick_venv, command[3]] if is_venv else command, **options)
 subprocess.Popen = popen
 """
@@ -80,16 +84,19 @@ def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_p
     installer.unlink()
     (small / ".venv/workshop.json").unlink()
     code, output = workshop(small, "run", before=QUICKLY)
-    assert (code, "half-made" in output) == (0, True), output
+    assert (code, "it isn't complete" in output) == (0, True), output
     assert list((small / ".venv").rglob("h11-*.dist-info/INSTALLER"))
 
     config = small / ".venv/pyvenv.cfg"
-    text = config.read_text(encoding="utf-8").replace(
-        f"version = 3.{sys.version_info[1]}", "version = 3.10"
-    )
-    config.write_text(text, encoding="utf-8")
+    text = config.read_text(encoding="utf-8")
+    ours = f"version = 3.{sys.version_info[1]}"
+    config.write_text(text.replace(ours, "version = 3.99"), encoding="utf-8")
     code, output = workshop(small, "run", before=QUICKLY)
-    assert (code, "another Python" in output) == (0, True), output
+    assert (code, "Making" in output) == (0, False), output
+    assert "Using .venv, which has Python 3.99" in output
+    config.write_text(text.replace(ours, "version = 3.10"), encoding="utf-8")
+    code, output = workshop(small, "run", before=QUICKLY)
+    assert (code, "its Python is gone or too old" in output) == (0, True), output
     assert not (small / ".venv.old").exists()
 
 
@@ -133,7 +140,92 @@ def test_killed_while_venv_is_at_work_it_is_made_again(small, start):
     process.process.wait()
     code, output = workshop(small, "run", before=QUICKLY)
     needs_network(code, output)
-    assert "half-made" in output
+    assert "it wasn't finished" in output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, a lock is not inherited by what pip starts")
+@pytest.mark.parametrize("stage", ["Making .venv", "Installing"])
+def test_killed_in_the_middle_it_leaves_nothing_running_and_the_next_one_waits(small, start, stage):
+    first = start(BASE, small / "workshop", "run")
+    first.wait_for(stage)
+    second = start(BASE, small / "workshop", "run")
+    second.wait_for("Another command is making .venv")
+    first.process.kill()
+    first.process.wait()
+    code, output = second.end(100)
+    needs_network(code, output)
+    assert "inside" in output
+    assert "Traceback" not in output
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            assert str(small) not in " ".join(process.cmdline()), "something still runs"
+
+
+def test_of_two_at_once_one_makes_it_and_the_other_waits(small, start):
+    both = [start(BASE, small / "workshop", "run") for _ in range(2)]
+    results = [one.end(100) for one in both]
+    for code, output in results:
+        needs_network(code, output)
+        assert "inside" in output
+        assert "Traceback" not in output
+    assert sum("done in" in output for _, output in results) == 1
+
+
+def test_in_a_folder_that_was_moved_it_is_made_again(small):
+    needs_network(*workshop(small, "run"))
+    moved = small.rename(small.with_name("class [2026] ünï 'x'"))
+    code, output = workshop(moved, "run")
+    assert (code, "this folder was moved" in output) == (0, True), output
+    scripts = moved / ".venv" / SCRIPTS
+    assert os.fsencode(moved) in next(scripts.glob("pip*")).read_bytes()
+    assert "Making" not in workshop(moved, "run")[1]
+
+
+def test_settings_of_pip_move_no_package_and_those_of_python_change_nothing(small, tmp_path):
+    config = tmp_path / "pip.conf"
+    config.write_text(f"[install]\ntarget = {tmp_path / 'target'}\n", encoding="utf-8")
+    hides = tmp_path / "hides"
+    hides.mkdir()
+    for name in ("ast", "json", "click"):
+        (hides / f"{name}.py").write_text("raise SystemExit('hidden')\n", encoding="utf-8")
+    environ = {
+        **{"PIP_TARGET": str(tmp_path / "target"), "PIP_DRY_RUN": "1", "PIP_USER": "1"},
+        **{"PIP_CONFIG_FILE": str(config), "PIP_ROOT": str(tmp_path / "root")},
+        **{"PYTHONPATH": str(hides), "PYTHONOPTIMIZE": "2", "PYTHONWARNINGS": "error"},
+        **{"PYTHONIOENCODING": "ascii", "LC_ALL": "xx_XX.UTF-8"},
+    }
+    result = subprocess.run(
+        [BASE, small / "workshop", "run"],
+        cwd=tmp_path,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+    )
+    needs_network(result.returncode, result.stdout)
+    assert result.stdout.splitlines()[-1] == "inside"
+    assert not (tmp_path / "target").exists()
+    assert list((small / ".venv").rglob("h11-*.dist-info/INSTALLER"))
+
+
+def test_what_pip_says_is_looked_at_before_it_is_believed(small):
+    before = f"{QUICKLY}\nimport workshop.environment as e\nrun = e._run\n"
+    before += "e._run = lambda p, module, *a: run(p, module, *a) if module == 'venv' else ''"
+    code, output = workshop(small, "run", before=before.replace("import workshop", PATH))
+    assert code == 1
+    assert "lacks h11" in output
+    assert not (small / ".venv").exists()
+
+
+def test_a_link_to_another_environment_is_left_alone(small, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("mine", encoding="utf-8")
+    (small / ".venv").symlink_to(tmp_path / "mine")
+    code, output = workshop(small, "run")
+    assert code == 1
+    assert ".venv is a link" in output
+    assert (tmp_path / "mine/file").read_text(encoding="utf-8") == "mine"
 
 
 def test_ctrl_c_while_it_is_made_keeps_nothing_half_made(small, start):

@@ -278,8 +278,7 @@ def _kept_unless_replaced():
             print("Making .venv again, because it wasn't finished.")
             shutil.rmtree(VENV)
         else:
-            what = "this folder was moved" if not _is_in_place() else "its Python is gone"
-            print(f"Making .venv again, because {what if _config() else 'it is not whole'}.")
+            print(f"Making .venv again, because {_what_is_wrong()}.")
             shutil.rmtree(SET_ASIDE, ignore_errors=True)  # what replaced it was complete
             VENV.rename(SET_ASIDE)
     try:
@@ -290,6 +289,12 @@ def _kept_unless_replaced():
             SET_ASIDE.rename(VENV)
         raise
     shutil.rmtree(SET_ASIDE, ignore_errors=True)
+
+
+def _what_is_wrong():
+    if not _is_in_place():
+        return "this folder was moved"
+    return "it isn't complete" if _works() or not _config() else "its Python is gone or too old"
 
 
 def _create(lock):
