@@ -57,6 +57,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if not __debug__:
+        raise pytest.UsageError("asserts are left out: unset PYTHONOPTIMIZE, and leave out -O")
     global DEADLINE
     DEADLINE = config.getoption("deadline")
 

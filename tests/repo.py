@@ -56,7 +56,7 @@ class Learner:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=100,
+            timeout=options.pop("timeout", 100),
             **options,
         )
         assert "Traceback" not in result.stdout, result.stdout

@@ -1,5 +1,6 @@
 """The branches are made from the steps, the same everywhere, and touch nothing else."""
 
+import os
 import subprocess
 import sys
 
@@ -54,6 +55,16 @@ def workshop(folder, *arguments):
 
 def heads(folder):
     return git(folder, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to chown")
+def test_a_clone_that_belongs_to_another_user_is_said_to(repository):
+    os.chown(repository, 65534, 65534)
+    os.chown(repository / ".git", 65534, 65534)
+    code, output = workshop(repository, "branches")
+    assert code == 1
+    assert "belongs to another user" in output
+    assert "git config --global --add safe.directory" in output
 
 
 def test_the_same_sources_give_the_same_commits_and_nothing_else_is_touched(repository, tmp_path):

@@ -102,6 +102,14 @@ def test_it_works_from_another_folder_and_by_a_path(start, tmp_path):
     assert "websocket is served" in process.wait_for("is served")
 
 
+def test_it_works_from_a_step_s_folder():
+    code, output = run("run", "--help", cwd=ROOT / "steps/03_echo")
+    assert (code, "Serve a step" in output) == (0, True)
+    command = [sys.executable, "../../workshop", "hint", "3"]  # as the READMEs have it
+    result = subprocess.run(command, cwd=ROOT / "steps/03_echo", capture_output=True, timeout=60)
+    assert result.returncode == 0
+
+
 def test_a_project_whose_own_start_fails_is_told_why(project, workshop):
     code = (
         "from quart import Quart\napp = Quart(__name__)\n"

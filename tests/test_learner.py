@@ -116,6 +116,13 @@ def test_doctor_has_a_line_for_each_thing(learner):
         assert word in output
 
 
+@pytest.mark.parametrize("excepted", ["", "127.0.0.1"])
+def test_doctor_names_a_proxy_that_would_come_between(learner, excepted):
+    learner.environ |= {"http_proxy": "http://proxy.invalid:3128", "no_proxy": excepted}
+    output = learner("doctor")[1]
+    assert ("set NO_PROXY=127.0.0.1,localhost" in output) == (not excepted)
+
+
 @pytest.mark.parametrize("command", ["check", "diff", "hint"])
 def test_without_a_folder_it_says_what_makes_one(learner, command):
     code, output = learner(command)

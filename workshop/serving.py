@@ -300,6 +300,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     sys.path[0] = str(folder)
     try:
-        serve(folder, int(sys.argv[2]), sys.argv[3], again="again" in sys.argv[4:])
+        python = sys.argv[3] if len(sys.argv) > 3 else sys.executable
+        serve(folder, int(sys.argv[2]), python, again="again" in sys.argv[4:])
     except KeyboardInterrupt:
         pass

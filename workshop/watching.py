@@ -26,16 +26,16 @@ def saves(folder, say=print):
 
     before, polls = _sources(folder), None
     while True:
-        watched = _identity(folder)
+        watched, is_new = _identity(folder), True
         try:
             events = watch(folder, **LATENCY, yield_on_timeout=True, force_polling=polls)
             for changes in events if watched else ():
                 is_another = _identity(folder) != watched
-                if changes or is_another:
+                if changes or is_another or is_new or polls:  # or it was saved just before
                     now = _sources(folder)
                     names = _differences(folder, before, now)
                     yield names or ([f"{Path(folder).name}/"] if is_another else [])
-                    before = now
+                    before, is_new = now, False
                 else:
                     yield []
                 if is_another:

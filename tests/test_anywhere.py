@@ -1,0 +1,328 @@
+"""The same results on anybody's machine, whatever its folders are called and its variables say."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+from repo import COMMAND, ROOT, STEPS, Learner, copy_repository, free_port
+
+from workshop import machine, serving, watching
+
+ODD = "class [2026] ünï 'x'"
+# What other programs' settings may do: strip asserts, change pytest, hide modules, set the app up.
+HOSTILE = {
+    **{"PYTHONOPTIMIZE": "1", "PYTHONWARNINGS": "error", "PYTHONSAFEPATH": "1"},
+    **{"PYTEST_ADDOPTS": "-x --no-such-option", "PYTEST_PLUGINS": "nothing"},
+    **{"PIP_TARGET": "/nowhere", "LC_ALL": "C", "LANGUAGE": "de"},
+    **{"QUART_TCP_PORT": "1", "QUART_APP": "nothing:app", "QUART_TESTING": "false"},
+    **{"REDIS_URL": "redis://127.0.0.1:9", "GIT_DIR": "/nowhere"},
+    **{"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
+}
+SECONDS = re.compile(r"\d+\.\d+ s|\d+\.\d+s| in \d+(\.\d+)? s|-n \d+|pytest-\d+")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return Learner(repository(tmp_path_factory.mktemp("plain") / "clone"))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Somebody whose clone has an odd name, and whose variables are those of other programs."""
+    return Learner(repository(tmp_path_factory.mktemp("odd") / ODD), PYTHONUTF8="", **HOSTILE)
+
+
+def repository(folder):
+    copy_repository(folder)
+    subprocess.run(["git", "init", "-q", "-b", "main", folder], check=True)
+    return folder
+
+
+def write_step_3(learner, code):
+    learner.write("websocket.py", code)
+    learner.write("templates/index.html", (STEPS[2] / "templates/index.html").read_bytes())
+
+
+def same(plain, odd, *arguments):
+    """Run a command for both, and return what both say."""
+    (code, output), (odd_code, odd_output) = plain(*arguments), odd(*arguments)
+    odd_output = odd_output.replace(str(odd.clone), str(plain.clone))
+    assert (odd_code, SECONDS.sub("", odd_output)) == (code, SECONDS.sub("", output))
+    return code, output
+
+
+def test_the_commands_of_a_learner_say_the_same_anywhere(plain, odd):
+    assert same(plain, odd, "start", "3")[0] == 0
+    right = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
+    wrong = right.replace("    while True:\n", "    if True:\n")
+    assert wrong != right
+    for code, expected in ((wrong, 1), (right, 0)):
+        for learner in (plain, odd):
+            write_step_3(learner, code)
+        told, output = same(plain, odd, "check")
+        assert told == expected, output
+    assert same(plain, odd, "check", "--live")[0] == 0
+    assert "hints are left" in same(plain, odd, "hint")[1]
+    assert same(plain, odd, "diff")[0] == 0
+    assert same(plain, odd)[0] == 0
+
+
+def test_the_branches_are_the_same_anywhere(plain, odd):
+    code, output = same(plain, odd, "branches")
+    assert code == 0, output
+    heads = [
+        subprocess.run(
+            ["git", "for-each-ref", "refs/heads"], cwd=one.clone, capture_output=True, check=True
+        ).stdout
+        for one in (plain, odd)
+    ]
+    assert heads[0] == heads[1] != b""
+
+
+def test_the_tests_of_a_step_pass_anywhere(odd):
+    for path in ("steps/03_echo", odd.clone / "steps/03_echo"):
+        code, output = odd("test", path, "-q", "-k", "not quart_command")
+        assert code == 0, output
+        assert re.search(r"\d+ passed", output)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(200)
+def test_the_site_can_be_built_anywhere(odd, tmp_path):
+    odd.environ["LC_ALL"] = "xx_XX.UTF-8"  # a locale that is not installed
+    code, output = odd("docs", "--build", tmp_path / ODD, timeout=190)
+    assert code == 0, output
+    assert (tmp_path / ODD / "index.html").is_file()
+
+
+def test_where_asserts_are_left_out_the_tests_refuse_to_run():
+    result = subprocess.run(
+        [sys.executable, "-O", "-m", "pytest", "-q", "steps/01_structure"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode != 0
+    assert "PYTHONOPTIMIZE" in result.stdout + result.stderr
+
+
+def test_run_prints_a_command_that_can_be_copied(start, tmp_path):
+    clone = copy_repository(tmp_path / ODD)
+    python = clone / "my python"
+    python.symlink_to(sys.executable)
+    assert machine.as_typed(python) != str(python)
+    process = start(sys.executable, "-c", COMMAND, "run", "3", "--port", free_port(), cwd=clone)
+    process.wait_for("is served at")
+    command = process.wait_for("websockets ws://").partition("page: ")[2]
+    result = subprocess.run(
+        command.replace("-m websockets", "-m websockets --version #"),
+        shell=True,
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "websockets" in result.stdout, result.stderr
+
+
+# ---- What is printed where
+
+
+@pytest.mark.parametrize(("encoding", "signs"), [("utf-8", "✓✗"), ("cp1252", "")])
+def test_kept_and_broken_can_be_told_apart_in_any_encoding(learner, encoding, signs):
+    learner("start", "3")
+    result = subprocess.run(
+        [sys.executable, "-c", COMMAND, "check"],
+        cwd=learner.clone,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        timeout=60,
+    )
+    output = result.stdout.decode(encoding)
+    kept, broken = signs or ("ok", "--")
+    assert f"{kept} the style sheet is served as css" in output
+    assert f"{broken} a message comes back with echo before it" in output
+    assert "? a message" not in output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
+def test_colours_are_left_out_where_they_are_not_wanted(learner, variables):
+    import pty
+
+    learner("start", "3")
+    mine, theirs = pty.openpty()
+    environ = {**os.environ, "TERM": "xterm", **variables}
+    environ.pop("NO_COLOR", None) if not variables else None
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "diff"],
+        cwd=learner.clone,
+        env=environ,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    output = b""
+    while True:
+        try:
+            data = os.read(mine, 65536)
+        except OSError:  # which is how the end is told
+            break
+        output += data
+        if not data:
+            break
+    os.close(mine)
+    assert process.wait(60) == 0
+    assert (b"\x1b[" in output) == (not variables)
+
+
+# ---- What a check says of its own failure
+
+
+def test_what_a_check_says_of_its_own_failure_is_shown(learner):
+    learner("start", "3")
+    conftest = learner.clone / "steps/conftest.py"
+    conftest.write_text("raise RuntimeError('this clone is broken')\n", encoding="utf-8")
+    code, output = learner("check")
+    assert code == 1
+    assert "this clone is broken" in output
+    assert "shows more" in output
+
+
+def test_a_process_that_dies_says_why(learner):
+    learner("start", "3")
+    text = (learner.clone / "workshop/checking.py").read_text(encoding="utf-8")
+    text = text.replace("    import pytest\n", "    sys.exit('out of paper')\n", 1)
+    (learner.clone / "workshop/checking.py").write_text(text, encoding="utf-8")
+    code, output = learner("check")
+    assert code == 1
+    assert "out of paper" in output
+
+
+def test_no_tests_are_a_failure_with_a_reason(learner):
+    learner("start", "3")
+    for path in (learner.clone / "steps/03_echo/tests").iterdir():
+        path.unlink()
+    code, output = learner("check")
+    assert code == 1
+    assert "there are none in steps/03_echo/tests" in output
+
+
+# ---- Which saves count
+
+
+@pytest.fixture
+def saves(tmp_path):
+    """A function that makes a folder watched, by its name, and returns what it yields."""
+    folder = tmp_path / "websocket"
+    folder.mkdir()
+    (folder / "websocket.py").write_text("a = 1\n", encoding="utf-8")
+
+    def next_names(events):
+        for _ in range(100):
+            if names := next(events):
+                return names
+        return []
+
+    events = watching.saves(folder)
+    next(events)
+    yield folder, lambda: next_names(events)
+    events.close()
+
+
+def test_only_sources_that_are_another_count_as_saved(saves):
+    folder, next_names = saves
+    for name in ("progress.json", "messages.log", "app.db", "data.json", ".env", "page.html~"):
+        (folder / name).write_text("written by an app", encoding="utf-8")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__/websocket.py").write_text("a = 2\n", encoding="utf-8")
+    (folder / "websocket.py").write_text("a = 1\n", encoding="utf-8")  # the same as before
+    (folder / "Pipfile").write_text("[packages]\n", encoding="utf-8")
+    assert next_names() == ["Pipfile"]
+    (folder / "websocket.py").write_text("a = 2\n", encoding="utf-8")
+    assert next_names() == ["websocket.py"]
+
+
+def test_another_folder_of_the_same_name_is_watched_from_then_on(saves):
+    folder, next_names = saves
+    folder.rename(folder.with_name("attempt"))
+    folder.mkdir()
+    (folder / "websocket.py").write_text("a = 1\n", encoding="utf-8")
+    assert next_names() == ["websocket/"]
+    (folder / "websocket.py").write_text("a = 3\n", encoding="utf-8")
+    assert next_names() == ["websocket.py"]
+
+
+def test_what_git_ignores_is_not_a_save(saves):
+    folder, next_names = saves
+    subprocess.run(["git", "init", "-q", folder.parent], check=True)
+    (folder / ".gitignore").write_text("made.js\n", encoding="utf-8")
+    (folder / "made.js").write_text("1", encoding="utf-8")
+    (folder / "mine.js").write_text("1", encoding="utf-8")
+    assert next_names() == ["mine.js"]
+
+
+def test_where_the_system_cannot_watch_it_is_polled_and_said(tmp_path, monkeypatch):
+    import watchfiles.main
+
+    real = watchfiles.main.RustNotify
+
+    def refuse(paths, debug, polls, *rest):
+        if not polls:
+            raise OSError(28, "inotify watch limit reached")
+        return real(paths, debug, polls, *rest)
+
+    monkeypatch.setattr(watchfiles.main, "RustNotify", refuse)
+    (tmp_path / "websocket.py").write_text("a = 1\n", encoding="utf-8")
+    said = []
+    events = watching.saves(tmp_path, said.append)
+    next(events)
+    (tmp_path / "websocket.py").write_text("a = 22\n", encoding="utf-8")
+    assert any(next(events) == ["websocket.py"] for _ in range(100))
+    assert "inotify watch limit reached" in said[0]
+
+
+def test_run_starts_again_for_a_save_and_for_nothing_else(learner, start):
+    learner("start", "3")
+    learner.write("websocket.py", (STEPS[2] / "websocket.py").read_bytes())
+    process = start(sys.executable, "-c", COMMAND, "run", "--port", free_port(), cwd=learner.clone)
+    process.wait_for("is served at")
+    learner("hint")
+    learner("check")
+    learner.write("notes.txt", "written by the app itself")
+    code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
+    learner.write("websocket.py", code.replace("echo {", "shout {"))
+    process.wait_for("websocket.py changed")
+    process.wait_for("served again")
+    learner("start", "4")
+    process.wait_for("index.html")
+    process.wait_for("served again")
+    learner.write("websocket.py", code.replace("echo {", "whisper {"))
+    process.wait_for("websocket.py changed")
+    assert "progress.json" not in process.output
+    assert "notes.txt" not in process.output
+
+
+# ---- Ports
+
+
+def test_a_port_for_administrators_is_said_to_be_one(monkeypatch):
+    def refuse(port):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(serving, "listen", refuse)
+        patch.setattr(serving, "free_page_port", lambda first: first)
+        with pytest.raises(serving.PortTaken, match="only for administrators: try --port 5000"):
+            serving.chosen_port(80, 5000)
+
+
+def test_a_page_is_never_given_the_port_of_the_tcp_source(monkeypatch):
+    taken = free_port()
+    monkeypatch.setattr(serving, "TCP_PORT", taken + 1)
+    with socket.create_server(("127.0.0.1", taken)):
+        assert serving.chosen_port(None, taken) > taken + 1
