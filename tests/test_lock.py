@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from workshop.environment import SETS
 from workshop.locking import plain_pip
 
 PLATFORMS = {
@@ -30,11 +31,24 @@ def test_the_lock_names_no_source(lock):
 
 
 def test_every_package_is_locked_with_its_hashes(lock):
-    for section in ("default", "develop"):
+    for section in SETS:
         for name, entry in lock[section].items():
             assert re.fullmatch(r"==\S+", entry["version"]), name
             assert entry["hashes"], name
             assert "index" not in entry, name
+
+
+def test_a_package_has_one_version_in_all_sets(lock):
+    for name in {name for section in SETS for name in lock[section]}:
+        versions = {lock[section][name]["version"] for section in SETS if name in lock[section]}
+        assert len(versions) == 1, (name, versions)
+
+
+def test_what_checking_needs_is_little_beside_the_rest(lock):
+    checking = {**lock["default"], **lock["develop"]}
+    for heavy in ("jupyter", "sphinx", "matplotlib", "pipenv"):
+        assert heavy in lock["maintenance"]
+        assert heavy not in checking
 
 
 def test_pipenv_finds_the_lock_up_to_date(root):
@@ -57,7 +71,12 @@ def test_the_lock_holds_what_its_packages_need(lock, root, platform, python):
         **PLATFORMS[platform],
     }
     pipfile = tomllib.loads((root / "Pipfile").read_text(encoding="utf-8"))
-    for wanted, sections in (("packages", ["default"]), ("dev-packages", ["default", "develop"])):
+    needs = {
+        "packages": ["default"],
+        "dev-packages": ["default", "develop"],
+        "maintenance": list(SETS),
+    }
+    for wanted, sections in needs.items():
         locked = {name: entry for section in sections for name, entry in lock[section].items()}
 
         def is_locked(name, locked=locked):

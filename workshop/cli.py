@@ -188,7 +188,7 @@ def check(exercise, watch, live, thorough):
         return steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
 
     chosen = choose()
-    environment.ensure("default", "develop")
+    environment.ensure("develop")
     checker = Checker(FOLDER, chosen.tests, live, thorough)
     try:
         if not watch:
@@ -334,7 +334,7 @@ def test(arguments):
     Tests that need a browser which is not there are skipped, and the last lines say what to
     install; with WORKSHOP_REQUIRE_ALL=1 they fail.
     """
-    environment.ensure("default", "develop")
+    environment.ensure("develop" if is_of_steps(arguments) else "maintenance")
     pytest = [sys.executable, "-m", "pytest"]
     if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         # No file or folder is named, so it is everything, from wherever it is called: five tests at
@@ -440,7 +440,7 @@ def fault(fault, target, **limits):
     limits = {name: value for name, value in limits.items() if value is not None}
     for name in limits.keys() - faults.limits_of(fault):
         raise click.UsageError(f"{fault} has no --{name}")
-    environment.ensure("default", "develop")
+    environment.ensure("develop")
     click.secho(f"{fault}: {faults.FAULTS[fault].__doc__}", bold=True)
     report = Report()
     try:
@@ -490,7 +490,7 @@ def docs(folder, port):
     if folder:
         folder = folder.absolute()
         require_place_for_site(folder)
-    environment.ensure("default", "develop")
+    environment.ensure("maintenance")
     source, made = environment.ROOT / "docs", environment.ROOT / "docs/_build"
     if folder:
         strict = ["-W", "--keep-going", "-E", "-d", made / "doctrees"]
@@ -537,7 +537,7 @@ def require_place_for_site(folder):
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 def notebooks(port, no_browser):
     """Open the notebooks in JupyterLab, until Ctrl-C."""
-    environment.ensure("default", "develop")
+    environment.ensure("maintenance")
     options = [
         f"--ServerApp.root_dir={environment.ROOT / 'notebooks'}",
         f"--ServerApp.port={serving.chosen_port(port, 8888)}",
@@ -576,7 +576,7 @@ def bench(names, quick, out):
     for name in names:
         if name not in BENCHMARKS:
             raise click.UsageError(f"{name!r} is none of {', '.join(BENCHMARKS)}")
-    environment.ensure("default", "develop")
+    environment.ensure("maintenance")
     from bench import running
 
     try:
@@ -592,7 +592,7 @@ def lock():
     """Lock the newest versions of the packages in Pipfile (for maintainers)."""
     from workshop import locking
 
-    environment.ensure("default", "develop")
+    environment.ensure("maintenance")
     try:
         locking.lock()
     except subprocess.CalledProcessError as failure:

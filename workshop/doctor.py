@@ -18,7 +18,7 @@ def examine():
     yield f"Python {version}", sys.version_info >= (3, 11), "install Python 3.11 or newer"
     ready = environment.is_ready()
     yield ".venv has what running a step needs", ready, "python3 -m workshop run"
-    ready = environment.is_ready("default", "develop")
+    ready = environment.is_ready("develop")
     yield ".venv has what the checks need", ready, "python3 -m workshop check"
     wrong = list(_not_as_locked())
     yield (

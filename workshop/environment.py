@@ -1,7 +1,8 @@
 """The environment in .venv: made from Pipfile.lock with the standard library alone.
 
-`default` is the light set, all that running a step needs; `develop` is what the tests, the docs
-and the notebooks need as well. pipenv finds and uses the same .venv.
+Pipfile.lock has three sets, each of which builds on those before it: `default` is what running a
+step needs, `develop` what checking needs, `maintenance` what docs, notebooks and benchmarks need.
+pipenv finds and uses the same .venv.
 
 One command at a time makes it, and holds a lock meanwhile; another one waits. What is half-made
 has the file UNFINISHED in it; what was there before is kept aside until its successor is complete.
@@ -33,6 +34,12 @@ PIP = PYTHON.with_name("pip.exe" if os.name == "nt" else "pip")  # has its own p
 UNFINISHED = VENV / "workshop.unfinished"  # there until the first packages are installed
 STAMP = VENV / "workshop.json"  # what is installed, written when all of it is
 MUTEX = ROOT / ".venv.lock"  # held by the command that makes .venv
+# The sets of the lock file, each with what it is for.
+SETS = {
+    "default": "what the steps need",
+    "develop": "what checking needs",
+    "maintenance": "what docs, notebooks and all tests need",
+}
 OLDEST = (3, 11)  # the oldest Python that will do
 WAIT_SECONDS = 1800  # for another command that makes .venv
 LONGEST_STAMP = 10_000  # characters
@@ -85,7 +92,7 @@ def enter():
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        ensure("default")
+        ensure()
     except EnvironmentFailed as failure:
         sys.exit(f"Could not create the environment: {failure}.")
     except KeyboardInterrupt:
@@ -105,31 +112,31 @@ def inside():
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
-def is_ready(*sets):
-    """Whether .venv is whole, in its place, and holds these sets of the lock file."""
+def is_ready(last="default"):
+    """Whether .venv is whole, in its place, and holds the sets of the lock file up to `last`."""
     installed = _stamp()
-    return _works() and all(installed.get(name) == _digest(name) for name in sets or ["default"])
+    return _works() and all(installed.get(name) == _digest(name) for name in _up_to(last))
 
 
-def ensure(*sets):
-    """Make .venv hold these sets of the lock file, doing only what is missing.
+def ensure(last="default"):
+    """Make .venv hold the sets of the lock file up to `last`, doing only what is missing.
 
     Raises EnvironmentFailed with the reason and the remedy; a working .venv is kept then.
     """
-    if is_ready(*sets):
+    if is_ready(last):
         return
     if not LOCK.is_file():
         raise EnvironmentFailed("there is no Pipfile.lock: clone the workshop again")
     try:
         with _alone() as lock:
-            if is_ready(*sets):  # another command has just made it so
+            if is_ready(last):  # another command has just made it so
                 return
             if inside() or (_works() and _is_whole()):
-                _install(sets, lock)
+                _install(last, lock)
             else:
                 with _kept_unless_replaced():
                     _create(lock)
-                    _install(sets, lock)
+                    _install(last, lock)
     except OSError as error:
         raise EnvironmentFailed(_cause(f"{type(error).__name__}: {error}")) from None
 
@@ -306,16 +313,21 @@ def _create(lock):
         _run(sys.executable, "venv", [str(VENV)], machine.environ(), lock, progress.show)
 
 
-def _install(sets, lock):
-    """Install these sets with pip, each package checked against its hashes in the lock file."""
+def _up_to(last):
+    names = list(SETS)
+    return names[: names.index(last) + 1]
+
+
+def _install(last, lock):
+    """Install the sets up to `last`, each package checked against its hashes in the lock file."""
     STAMP.unlink(missing_ok=True)
+    sets = _up_to(last)
     packages = {name: entry for group in sets for name, entry in locked(group).items()}
     requirements = VENV / "requirements.txt"
     requirements.write_text(
         "".join(_requirement(*item) for item in packages.items()), encoding="utf-8", newline="\n"
     )
-    what = "the tools for tests and docs" if "develop" in sets else "what the steps need"
-    with _Progress(f"Installing {what}", len(packages)) as progress:
+    with _Progress(f"Installing {SETS[last]}", len(packages)) as progress:
         options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
         pip = ["install", *options, "-r", str(requirements)]
         output = _run(PYTHON, "pip", pip, _pip_environ(lock), lock, progress.show)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workshop.environment import LOCK, ROOT
+from workshop.environment import LOCK, ROOT, SETS
 
 PYTHONS = ("3.11", "3.12", "3.13")
 # What a marker has in it, and the platforms whose wheels are then locked.
@@ -50,7 +50,7 @@ def lock():
     ).stdout.strip()
     # pipenv writes the address of a package index here; where packages come from is pip's matter.
     content["_meta"]["sources"] = []
-    for packages in (content["default"], content["develop"]):
+    for packages in (content[name] for name in SETS):
         for name, entry in packages.items():
             entry.pop("index", None)
             if "hashes" not in entry:
