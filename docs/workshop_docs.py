@@ -17,7 +17,8 @@ from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from workshop.cli import COMMAND, main_group
+from workshop.cli import main_group
+from workshop.commands import COMMAND
 from workshop.steps import DEFAULT, ROOT, all_exercises, find_exercise
 
 DOCS = ROOT / "docs"
@@ -324,7 +325,8 @@ class Commands(SphinxDirective):
 
     def run(self):
         """A section for each command."""
-        self.env.note_dependency(str(ROOT / "workshop/cli.py"))
+        for path in (ROOT / "workshop/commands").glob("*.py"):
+            self.env.note_dependency(str(path))
         context = click.Context(main_group, info_name=COMMAND)
         sections = []
         for name in main_group.list_commands(context):

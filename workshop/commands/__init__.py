@@ -1,0 +1,6 @@
+"""The commands, by who uses them: their words and exit codes, and nothing else."""
+
+import click
+
+COMMAND = "python3 -m workshop"
+port_option = click.option("--port", type=click.IntRange(1, 65535), help="Insist on this port.")

@@ -1,0 +1,54 @@
+"""What an instructor types: branches, release."""
+
+import click
+
+from workshop import steps
+from workshop.commands import COMMAND
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Also move or delete branches with other commits.")
+@click.option("--list", "list_them", is_flag=True, help="List the branches that there are.")
+@click.option("--delete", is_flag=True, help="Delete the branches.")
+def branches(force, list_them, delete):
+    """Make the branches exercise/ID and solution/ID in this repository (for instructors).
+
+    The same sources give the same commits on any machine. The work tree, the index and the current
+    branch stay as they are; a branch that holds somebody's own commits is left alone.
+    """
+    from workshop import branches
+
+    if list_them:
+        for branch, is_ours in branches.present():
+            click.echo(branch if is_ours else f"{branch} (with other commits)")
+        if not branches.present():
+            click.echo(f"There are no branches yet: {COMMAND} branches makes them.")
+    elif delete:
+        for branch, what in branches.delete(force):
+            click.echo(f"{branch} {what}")
+    else:
+        for branch, what in branches.make(force):
+            click.echo(f"{branch} {what}")
+
+
+@click.command()
+@click.argument("exercise", required=False)
+@click.option("--to", "remote", required=True, help="The remote, as in `git push REMOTE`.")
+@click.option("--exercises", is_flag=True, help="Push all exercise branches, and no solution.")
+@click.option("--force", is_flag=True, help="Replace what the remote has.")
+def release(exercise, remote, exercises, force):
+    """Push the solution branch of one EXERCISE to a remote (for instructors).
+
+    An exercise starts from the solution of the one before, which is in its history: hand the
+    exercises out one by one, by `git push`, if nobody may look ahead.
+    """
+    from workshop import branches
+
+    if exercises == bool(exercise):
+        raise click.UsageError("name one exercise, or --exercises for all exercise branches")
+    names = branches.exercise_branches()
+    if not exercises:
+        names = [f"solution/{steps.find_exercise(exercise).id}"]
+    pushed = branches.push(remote, names, force)
+    for name in names:
+        click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")

@@ -1,0 +1,276 @@
+"""What a learner types: run, start, check, hint, diff, doctor, and nothing at all."""
+
+import sys
+from contextlib import suppress
+
+import click
+
+from workshop import environment, machine, serving, steps
+from workshop.commands import COMMAND, port_option
+from workshop.learner import FOLDER, Progress, require_folder
+
+SIGNS = {"kept": "✓ok", "broken": "✗--", "skipped": "–..", "later": "·  "}
+COLOURS = {"kept": "green", "broken": "red", "skipped": "yellow", "later": None}
+
+
+def where_am_i():
+    """Print the exercises with what became of them, and the next command."""
+    from rich.console import Console
+    from rich.table import Table
+
+    progress = read_progress()
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (("exercise", "left"), ("minutes", "right"), ("", "left")):
+        table.add_column(heading, justify=justify)
+    for exercise in steps.all_exercises():
+        state = "done" if exercise.id in progress.done else "to do"
+        if state == "to do" and exercise.id == progress.started:
+            state = "started"
+        indent = "   " if exercise.is_challenge else ""
+        style = {"done": "green", "started": "bold", "to do": None}[state]
+        title = f"{indent}{exercise.id}: {exercise.about['title']}"
+        table.add_row(title, str(exercise.about["minutes"]), state, style=style)
+    Console().print(table)
+    if FOLDER.is_file():
+        click.echo("\nNext: rename the file websocket, whose name your folder will have")
+        return
+    started = progress.started and steps.find_exercise(progress.started)
+    if started and started.id not in progress.done:
+        click.echo(f"\nNext: {COMMAND} check, or {COMMAND} hint")
+    elif progress.noticed and (FOLDER / "websocket.py").is_file():
+        click.echo(f"\nNext: {COMMAND} check N, with the number of the step that you are at")
+    elif progress.next_exercise():
+        click.echo(f"\nNext: {COMMAND} start {progress.next_exercise().number}")
+    else:
+        click.echo("\nAll steps are done. The indented ones are challenges: start one by its name.")
+
+
+@click.command()
+@click.argument("target", required=False)
+@port_option
+def run(target, port):
+    """Serve a step, or a folder of your own, until Ctrl-C.
+
+    TARGET is a step's number, its name, or any folder with a websocket.py; without it, your own
+    folder websocket/ is served or, if there is none, step 5. The server starts again when a file of
+    the project changes. It listens on 127.0.0.1 only, on port 5000 or, if that is taken, on the
+    next free one.
+    """
+    if target is None:
+        if FOLDER.exists():
+            require_folder()
+        if (FOLDER / "websocket.py").is_file():
+            sys.exit(serving.run(FOLDER, port))
+        click.echo(f"websocket/ holds no app of yours yet, so this is step {steps.DEFAULT}.")
+    sys.exit(serving.run(steps.find(steps.DEFAULT if target is None else target), port))
+
+
+@click.command()
+@click.argument("exercise", required=False)
+@click.option(
+    "--back",
+    is_flag=False,
+    flag_value="",
+    metavar="[ATTEMPT]",
+    help="List earlier attempts, or bring one back.",
+)
+def start(exercise, back):
+    """Put the start of an exercise into websocket/, and show the task.
+
+    EXERCISE is a step's number, or the name of a step or a challenge; without it, it is the first
+    step that is not done. What is in websocket/ now goes to attempts/.
+    """
+    from workshop import learner
+
+    if back is not None:
+        if back == "" and exercise is None:
+            for attempt in learner.attempts():
+                click.echo(attempt.name)
+            if learner.attempts():
+                click.echo(f"\nTo bring one back: {COMMAND} start --back NAME")
+            else:
+                click.echo("There are no earlier attempts.")
+            return
+        say_kept(learner.bring_back(back or exercise))
+        click.echo(f"websocket/ is {back or exercise} again.")
+        return
+    progress = read_progress()
+    chosen = steps.find_exercise(exercise) if exercise else progress.next_exercise()
+    if chosen is None:
+        click.echo(f"All steps are done. `{COMMAND}` lists the challenges: start one by its name.")
+        return
+    say_kept(learner.start(chosen))
+    show_task(chosen)
+    where = f"holds the workshop's {chosen.previous.title}" if chosen.previous else "is empty"
+    click.echo(f"\nYour folder websocket/ {where}: go on from there. Then type: {COMMAND} check")
+    click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
+
+
+def say_kept(kept):
+    """Say where an earlier attempt went, if there was one."""
+    if kept:
+        click.echo(f"What was in websocket/ is now in attempts/{kept.name}.\n")
+
+
+def show_task(exercise):
+    """Print an exercise's title and task."""
+    about = exercise.about
+    show(f"# {exercise.title}\n\nAbout {about['minutes']} minutes.\n\n{about['task']}")
+
+
+def show(markdown):
+    """Print Markdown, set for the terminal."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(width=min(100, Console().width)).print(Markdown(markdown))
+
+
+@click.command()
+@click.argument("exercise", required=False)
+@click.option("--watch", is_flag=True, help="Check again at every save.")
+@click.option("--live", is_flag=True, help="Check on a real server, over real sockets.")
+@click.option("--thorough", is_flag=True, help="Look at every promise, also when one is broken.")
+def check(exercise, watch, live, thorough):
+    """Check websocket/ against the promises of an exercise, the one you started or EXERCISE.
+
+    What needs a browser takes longer, and is looked at when all else is kept. The exit code is 0
+    only if all promises are kept.
+    """
+    from workshop import learner
+    from workshop.checking import Checker, Interrupted
+
+    def choose():
+        learner.require_folder()
+        return steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+
+    chosen = choose()
+    environment.ensure("develop")
+    checker = Checker(FOLDER, chosen.tests, live, thorough)
+    try:
+        if not watch:
+            sys.exit(0 if tell(chosen, checker.check()) else 1)
+        saves = learner.Saves(lambda: checker.interrupt())
+        while True:
+            with suppress(Interrupted):
+                tell(chosen, checker.check(warm_up_again=True))
+                click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
+            names = saves.wait()
+            if machine.is_terminal(sys.stdout):
+                click.clear()
+            click.echo(f"{', '.join(names)} changed.\n")
+            if choose() != chosen:  # another one was started meanwhile
+                chosen = choose()
+                checker.close()
+                checker = Checker(FOLDER, chosen.tests, live, thorough)
+    except KeyboardInterrupt:
+        click.echo("\nStopped.")
+        sys.exit(130)
+    finally:
+        checker.close()
+
+
+def sign(outcome):
+    """The sign of an outcome, or two letters where the output's encoding has no such sign."""
+    signs = "".join(known[0] for known in SIGNS.values())
+    return SIGNS[outcome][0] if machine.can_print(signs, sys.stdout) else SIGNS[outcome][1:]
+
+
+def tell(exercise, promises):
+    """Print promises as they come, then the first broken one; returns whether all are kept."""
+    first, kept, later, skipped, printed = None, 0, 0, [], ""
+    for promise in promises:
+        later += promise.outcome == "later"
+        click.secho(f"{sign(promise.outcome)} {promise.words}", fg=COLOURS[promise.outcome])
+        if promise.printed != printed:  # what each test loads again need not be seen again
+            for line in promise.printed.splitlines():
+                click.echo(f"    printed: {line}")
+        printed = promise.printed
+        kept += promise.outcome == "kept"
+        if promise.outcome == "skipped":
+            skipped.append(promise.reason)
+        if promise.outcome == "broken" and first is None:
+            first = promise
+    if first:
+        click.secho(f"\nFirst, mend this: {first.words}", bold=True)
+        click.echo(f"  {first.reason}".replace("\n", "\n  "))
+        for line in first.console.splitlines():
+            click.echo(f"  The browser's console says: {line}")
+        if first.test:
+            click.echo(f"  The test: {first.test}")
+        if later:
+            click.echo(f"\nThose with {sign('later').strip() or 'no sign'} haven't run yet.")
+        click.echo(f"\nStuck? {COMMAND} hint {exercise.id}")
+        return False
+    for reason in dict.fromkeys(skipped):
+        click.echo(f"\nNot checked: {reason}")
+    if not kept:
+        click.echo("Nothing was checked.")
+        return False
+    progress = Progress()
+    progress.is_done(exercise)
+    click.secho(f"\nAll promises are kept: {exercise.id} is done.", fg="green", bold=True)
+    following = progress.next_exercise(after=exercise)
+    click.echo(
+        f"Next: {COMMAND} start {following.number}" if following else "That was the last step."
+    )
+    for challenge in steps.all_exercises():
+        if challenge.is_challenge and challenge.number == exercise.number:
+            if challenge.id not in progress.done:
+                click.echo(f"Or a challenge: {COMMAND} start {challenge.id}")
+    return True
+
+
+@click.command()
+@click.argument("exercise", required=False)
+def hint(exercise):
+    """Show the next hint for an exercise, the one you started or EXERCISE."""
+    from workshop import learner
+
+    chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+    text, left = learner.hint(chosen)
+    show(text)
+    click.echo(
+        {0: "\nThat was the last hint.", 1: "\n1 hint is left."}.get(
+            left, f"\n{left} hints are left."
+        )
+    )
+    if not left:
+        click.echo(f"To compare with the solution: {COMMAND} diff {chosen.id}")
+
+
+@click.command()
+@click.argument("exercise", required=False)
+def diff(exercise):
+    """Compare websocket/ with the solution of an exercise, the one you started or EXERCISE.
+
+    Lines with - are yours, those with + are the solution's.
+    """
+    from workshop import learner
+
+    chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
+    lines = list(learner.diff(chosen))
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in lines:
+        click.secho(line, fg=colours.get(line[:1]), bold=line.startswith(("+++", "---")))
+    if not lines:
+        click.echo("No difference: websocket/ is the solution.")
+
+
+def read_progress():
+    """The learner's progress; says so if its file was damaged."""
+    progress = Progress()
+    if progress.noticed:
+        click.secho(progress.noticed, fg="yellow", err=True)
+    return progress
+
+
+@click.command()
+def doctor():
+    """Look for what may be wrong on this machine, and say how to mend it."""
+    from workshop.doctor import examine
+
+    for what, is_well, mend in examine():
+        outcome = "kept" if is_well else "broken"
+        words = what if is_well else f"{what}: {mend}"
+        click.secho(f"{sign(outcome)} {words}", fg=COLOURS[outcome])

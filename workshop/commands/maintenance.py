@@ -1,0 +1,32 @@
+"""What a maintainer types: test, lock."""
+
+import subprocess
+
+import click
+
+from workshop import environment, machine, testing
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments):
+    """Run the tests of everything, or those that ARGUMENTS name.
+
+    ARGUMENTS go to pytest: a folder such as steps/03_echo, -k WORD, -x, --live and the like.
+    Tests that need a browser which is not there are skipped, and the last lines say what to
+    install; with WORKSHOP_REQUIRE_ALL=1 they fail.
+    """
+    testing.run(arguments)
+
+
+@click.command(hidden=True)
+def lock():
+    """Lock the newest versions of the packages in Pipfile (for maintainers)."""
+    from workshop import locking
+
+    environment.ensure("maintenance")
+    try:
+        locking.lock()
+    except subprocess.CalledProcessError as failure:
+        command = machine.as_typed(*failure.cmd)
+        raise click.ClickException(f"this failed: {command}") from None

@@ -1,0 +1,39 @@
+"""What one types to read: docs, notebooks."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from workshop import environment, site
+from workshop.commands import port_option
+
+
+@click.command()
+@click.option("--build", "folder", type=click.Path(path_type=Path), help="Only build, into FOLDER.")
+@port_option
+def docs(folder, port):
+    """Serve the docs site, and build it again at every save, until Ctrl-C.
+
+    With --build it is only built, as a folder of files that need no server; a warning is an error
+    then.
+    """
+    if folder:
+        folder = folder.absolute()
+        try:
+            site.require_place(folder)
+        except site.NoPlace as problem:
+            raise click.UsageError(str(problem)) from None
+    environment.ensure("maintenance")
+    if folder:
+        site.build(folder)
+    sys.exit(site.serve(port))
+
+
+@click.command()
+@port_option
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def notebooks(port, no_browser):
+    """Open the notebooks in JupyterLab, until Ctrl-C."""
+    environment.ensure("maintenance")
+    site.open_notebooks(port, not no_browser)

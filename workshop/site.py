@@ -1,0 +1,74 @@
+"""What there is to read: the docs site, built and served, and the notebooks."""
+
+import os
+import subprocess
+import sys
+
+from workshop import machine, serving
+from workshop.environment import ROOT, hand_over
+
+DOCS = ROOT / "docs"
+MADE = DOCS / "_build"
+SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
+WATCHED = ("steps", "workshop", "notebooks")
+# Without these, JupyterLab would ask whether Ctrl-C was meant, and others for news and extensions.
+JUPYTER = (
+    "--ServerApp.port_retries=0",
+    "--ServerApp.answer_yes=True",
+    "--LabApp.extension_manager=readonly",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.news_url=",
+    "--LanguageServerManager.autodetect=False",
+)
+
+
+class NoPlace(Exception):
+    """The site cannot be written to a folder; the message says why."""
+
+
+def require_place(folder):
+    """Make a folder one for the site; raises NoPlace unless it is new, empty, or one already."""
+    if folder.exists() and not folder.is_dir():
+        raise NoPlace(f"{folder} is a file: name a folder for the site")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / SITE).is_file():
+            raise NoPlace(f"{folder} holds something else: name a new folder for the site")
+        (folder / SITE).touch()
+    except OSError as error:
+        raise NoPlace(f"{folder} cannot be written to: {error.strerror}") from None
+
+
+def build(folder):
+    """Build the site into a folder, in place of this process; a warning is an error."""
+    strict = ["-W", "--keep-going", "-E", "-d", MADE / "doctrees"]
+    hand_over([sys.executable, "-m", "sphinx", *strict, DOCS, folder], machine.environ())
+
+
+def serve(port):
+    """Build the site and, if that works, serve it in place of this process; returns an exit code.
+
+    Raises PortTaken.
+    """
+    port = serving.chosen_port(port, 8000)
+    html = MADE / "html"
+    print("Building the site, which takes longer the first time …", flush=True)
+    sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
+    code = subprocess.run(sphinx, env=machine.environ()).returncode
+    if code:  # what cannot be built is not served
+        return code
+    options = ["--no-initial", f"--port={port}", *(f"--watch={ROOT / name}" for name in WATCHED)]
+    autobuild = [sys.executable, "-m", "sphinx_autobuild", *options, DOCS, html]
+    return hand_over(autobuild, machine.environ())
+
+
+def open_notebooks(port, has_browser):
+    """Open the notebooks in JupyterLab, in place of this process; raises PortTaken."""
+    options = [
+        *JUPYTER,
+        f"--ServerApp.root_dir={ROOT / 'notebooks'}",
+        f"--ServerApp.port={serving.chosen_port(port, 8888)}",
+        *([] if has_browser else ["--no-browser"]),
+        *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),
+    ]
+    hand_over([sys.executable, "-m", "jupyterlab", *options], machine.environ())
