@@ -486,7 +486,7 @@ def test_the_command_builds_the_site_only_where_nothing_else_is(tmp_path):
 def test_the_command_serves_the_site_and_ctrl_c_ends_it(workshop):
     port = free_port()
     process = workshop("docs", "--port", port)
-    process.wait_for("Serving on", 60)
+    process.wait_for("is served at", 100)
     assert "5 Broadcasting" in get_when_served(f"http://127.0.0.1:{port}/05_broadcast.html")
     process.interrupt()
     code, output = process.end(10)

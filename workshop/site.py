@@ -57,6 +57,7 @@ def serve(port):
     code = subprocess.run(sphinx, env=machine.environ()).returncode
     if code:  # what cannot be built is not served
         return code
+    print(f"The site is served at http://{serving.HOST}:{port}/ (Ctrl-C stops it).", flush=True)
     options = ["--no-initial", f"--port={port}", *(f"--watch={ROOT / name}" for name in WATCHED)]
     autobuild = [sys.executable, "-m", "sphinx_autobuild", *options, DOCS, html]
     return hand_over(autobuild, machine.environ())
