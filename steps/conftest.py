@@ -5,6 +5,7 @@ real server on a free port, and the same tests talk to it over real sockets.
 """
 
 import asyncio
+import http.client
 import json
 import os
 import re
@@ -32,6 +33,8 @@ import pytest_asyncio
 from jinja2 import TemplateSyntaxError
 from quart import Quart, Response, got_request_exception, got_websocket_exception
 from quart.testing import QuartClient, TestApp, WebsocketResponseError
+
+from harness.patience import PatienceWithAnother, until, wait, within
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 PATIENCE = 9  # seconds, for a browser, which is slower than a socket; --patience sets another
@@ -290,6 +293,10 @@ def still_runs(path):
     )
 
 
+def unanswered(path):
+    return AssertionError(f"{path} is not answered within {DEADLINE} s")
+
+
 def explained(app, path, response):
     """The response, unless it is a 500: then the exception behind it."""
     assert response.status_code != 500 or not app.errors, (
@@ -369,7 +376,7 @@ class InProcessConnection:
     async def _next(self):
         """What the app sends next, or a message of type None when it sends nothing."""
         getting = asyncio.create_task(self.from_app.get())
-        await asyncio.wait({getting, self.handler}, timeout=DEADLINE, return_when="FIRST_COMPLETED")
+        await wait({getting, self.handler}, DEADLINE)
         if getting.done():
             return getting.result()
         getting.cancel()
@@ -381,7 +388,7 @@ class InProcessConnection:
         """Disconnect, and return whether the handler has ended."""
         await self.disconnect()
         deadline = 0.1 if self.app.is_stuck else DEADLINE  # once was long enough
-        await asyncio.wait({self.handler}, timeout=deadline)
+        await wait({self.handler}, deadline)
         if not self.handler.done():
             self.app.is_stuck = True
             for task in self.tasks:
@@ -393,17 +400,17 @@ class InProcessConnection:
 
 class InProcessApp(TestApp):
     def __init__(self, app):
-        super().__init__(app, startup_timeout=2 * DEADLINE, shutdown_timeout=2 * DEADLINE)
+        super().__init__(app, startup_timeout=None, shutdown_timeout=None)
 
     async def startup(self):
         try:
-            await super().startup()
+            await within(2 * DEADLINE, super().startup())
         except TimeoutError:
             raise AssertionError(f"the app does not start{NEVER_YIELDS}") from None
 
     async def shutdown(self):
         try:
-            await super().shutdown()
+            await within(2 * DEADLINE, super().shutdown())
         except TimeoutError:
             raise AssertionError(f"the app does not stop{NEVER_ENDS}") from None
 
@@ -413,10 +420,10 @@ class InProcessClient(QuartClient):
 
     async def open(self, path, **options):
         try:
-            async with asyncio.timeout(DEADLINE):
-                return explained(self.app, path, await super().open(path, **options))
+            response = await within(DEADLINE, super().open(path, **options))
         except TimeoutError:
-            raise AssertionError(f"{path} is not answered within {DEADLINE} s") from None
+            raise unanswered(path) from None
+        return explained(self.app, path, response)
 
 
 # ---- Live: the same surface over real sockets
@@ -454,16 +461,14 @@ class LiveServer:
             target=self.server.run, args=[[listener]], daemon=True, name="live server"
         )
         self.thread.start()
-        deadline = time.monotonic() + 4 + 2 * DEADLINE
-        while not self.server.started and self.thread.is_alive() and time.monotonic() < deadline:
-            self.thread.join(0.01)
+        until(lambda: self.server.started or not self.thread.is_alive(), 4 + 2 * DEADLINE)
         assert self.server.started, f"the app does not start{because(self.app) or NEVER_YIELDS}"
 
     def stop(self, wait=True):
         if self.thread:
             self.server.should_exit = True
             if wait:
-                self.thread.join(2 * DEADLINE)
+                until(lambda: not self.thread.is_alive(), 2 * DEADLINE)
             self.thread = None
 
     def start_again(self):
@@ -534,19 +539,23 @@ class LiveClient:
         return await self.open(path, method="POST", **options)
 
     async def open(self, path, *, method="GET", headers=None, data=None):
-        url = f"http://{self.server.host}{path}"
         data = data.encode() if isinstance(data, str) else data
-        request = urllib.request.Request(url, data, headers or {}, method=method)
-        response = await asyncio.to_thread(self._ask, request)
-        return explained(self.server.app, path, response)
+        connection = http.client.HTTPConnection(self.server.host)
 
-    def _ask(self, request):
+        def ask():
+            connection.request(method, path, data, headers or {})
+            answer = connection.getresponse()
+            return Response(answer.read(), answer.status, answer.getheaders())
+
         try:
-            answer = HTTP.open(request, timeout=DEADLINE)
-        except urllib.error.HTTPError as error:
-            answer = error
-        with answer:
-            return Response(answer.read(), answer.status, dict(answer.headers))
+            response = await within(DEADLINE, asyncio.to_thread(ask))
+        except TimeoutError:
+            raise unanswered(path) from None
+        finally:
+            with suppress(OSError, AttributeError):  # a thread may still wait for an answer
+                connection.sock.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        return explained(self.server.app, path, response)
 
 
 class LiveConnection:
@@ -564,15 +573,16 @@ class LiveConnection:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         sock.connect(("127.0.0.1", self.server.port))
         try:
-            self.connection = await connect(
+            opening = connect(
                 f"ws://{self.host}{self.path}",
                 sock=sock,
                 additional_headers=self.headers,
-                open_timeout=DEADLINE,
+                open_timeout=None,
                 close_timeout=DEADLINE,
                 max_size=None,
                 proxy=None,
             )
+            self.connection = await within(DEADLINE, opening)
         except InvalidStatus as error:
             answer = error.response
             response = Response(answer.body, answer.status_code, dict(answer.headers.raw_items()))
@@ -585,8 +595,7 @@ class LiveConnection:
     async def __aexit__(self, kind, error, trace):
         await self.connection.close()
         handler = asyncio.wrap_future(self.server.handlers[self.port])
-        done, _ = await asyncio.wait({handler}, timeout=DEADLINE)
-        if not done and error is None:
+        if not await wait({handler}, DEADLINE) and error is None:
             raise still_runs(self.path)
 
     async def send(self, data):
@@ -597,8 +606,7 @@ class LiveConnection:
         from websockets.exceptions import ConnectionClosed
 
         try:
-            async with asyncio.timeout(DEADLINE):
-                return await self.connection.recv()
+            return await within(DEADLINE, self.connection.recv())
         except TimeoutError:
             raise nothing_came(self.app, self.path, self.sent) from None
         except ConnectionClosed:
@@ -720,14 +728,14 @@ def eventually():
 
     @asynccontextmanager
     async def eventually(connect, *arguments):
-        deadline = time.monotonic() + 4 + 2 * DEADLINE
+        patience = PatienceWithAnother(4 + 2 * DEADLINE)
         async with AsyncExitStack() as stack:
             while True:
                 try:
                     client = await stack.enter_async_context(connect(*arguments))
                     break
                 except Refused:
-                    assert time.monotonic() < deadline, "the server lets nobody in again"
+                    assert not patience.is_over(), "the server lets nobody in again"
                     await asyncio.sleep(0.05)
             yield client
 
@@ -754,12 +762,12 @@ class RedisServer:
         from redis.exceptions import RedisError
 
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_DEADLINE
+        patience = PatienceWithAnother(START_DEADLINE)
         while True:
             try:
                 return self.client.ping()
             except RedisError:  # not there yet, or still loading
-                assert time.monotonic() < deadline, "the Redis server does not start"
+                assert not patience.is_over(), "the Redis server does not start"
                 time.sleep(0.01)
 
     def stop(self):
@@ -824,8 +832,8 @@ class QuartRun:
 
     def page(self):
         """The page at /, as soon as it is served."""
-        deadline = time.monotonic() + 8 + 2 * DEADLINE
-        while time.monotonic() < deadline:
+        patience = PatienceWithAnother(8 + 2 * DEADLINE)
+        while not patience.is_over():
             has_ended = self.process.poll() is not None
             self.output.seek(0)
             output = self.output.read().decode(errors="replace").strip()
@@ -872,8 +880,7 @@ async def tcp_connect(tcp_port):
 
     async def connect(port=tcp_port, host="127.0.0.1"):
         try:
-            async with asyncio.timeout(DEADLINE):
-                reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await within(DEADLINE, asyncio.open_connection(host, port))
         except OSError:
             raise AssertionError(
                 f"nothing listens on TCP port {port} of {host}: the port is in the app's setting "
@@ -945,17 +952,22 @@ window.WebSocket = class extends EventTarget {
 """
 
 
-@pytest.fixture
-def patience(request):
-    """How many milliseconds to wait for the browser, which is slower than a socket."""
-    patience = request.config.getoption("patience") * 1000
-    return patience / 2 if request.config.stash.get(A_TEST_FAILED, False) else patience
+def wait_up_to(context, milliseconds):
+    """For how long the pages of a context are waited for from now on."""
+    from playwright.async_api import expect
+
+    context.patience = milliseconds
+    context.set_default_timeout(milliseconds)
+    expect.set_options(timeout=milliseconds)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(browser, patience):
+async def context(browser, request):
+    patience = request.config.getoption("patience") * 1000
     context = await browser.new_context()
-    context.set_default_timeout(patience)
+    wait_up_to(
+        context, patience / 2 if request.config.stash.get(A_TEST_FAILED, False) else patience
+    )
     context.problems = []
     context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
     context.on("weberror", lambda problem: context.problems.append(describe_web(problem.error)))
@@ -971,26 +983,27 @@ def describe_web(error):
     return f"{where[1]}, line {where[2]}: {error.message}" if where else error.message
 
 
-async def load_page(page, address, patience):
-    from playwright.async_api import TimeoutError
-
+async def load_page(page, address):
+    began, context = time.monotonic(), page.context
     try:
-        await page.goto(address, timeout=2000 + patience)
+        await within(2 + context.patience / 1000, page.goto(address, timeout=0))
     except TimeoutError:
         raise AssertionError(NEVER_LOADS) from None
+    # Where this took long, what follows may take long, too: the machine is slow or busy.
+    wait_up_to(context, max(context.patience, 10_000 * (time.monotonic() - began)))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(context, server, patience):
+async def page(context, server):
     """The project's page, open in a browser; `states` in it is what its state has said."""
     page = await context.new_page()
     await page.add_init_script(WATCH_STATE)
-    await load_page(page, server.url, patience)
+    await load_page(page, server.url)
     return page
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page_at(context, server, patience):
+async def page_at(context, server):
     """Open the project's page as if it lived at another address: `connectedTo` is in it."""
 
     async def open_at(address):
@@ -1002,7 +1015,7 @@ async def page_at(context, server, patience):
             await route.fulfill(response=await route.fetch(url=server.url + path))
 
         await page.route("**/*", from_server)
-        await load_page(page, address, patience)
+        await load_page(page, address)
         return page
 
     return open_at
@@ -1029,9 +1042,8 @@ def console_errors(context):
 
 
 @pytest.fixture
-def expect(patience):
+def expect(context):
     """Playwright's assertions, which wait until they hold."""
     from playwright.async_api import expect
 
-    expect.set_options(timeout=patience)
     return expect
