@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import re
-import runpy
 import shutil
 import socket
 import subprocess
@@ -17,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import urllib.error
 import urllib.request
 import warnings
@@ -30,15 +28,15 @@ from random import randrange
 
 import pytest
 import pytest_asyncio
-from jinja2 import TemplateSyntaxError
-from quart import Quart, Response, got_request_exception, got_websocket_exception
+from quart import Response, got_request_exception, got_websocket_exception
 from quart.testing import QuartClient, TestApp, WebsocketResponseError
 
+from harness import loading
+from harness.loading import PROJECTS, describe
 from harness.patience import PatienceWithAnother, until, wait, within
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 PATIENCE = 9  # seconds, for a browser, which is slower than a socket; --patience sets another
-PROJECTS = set()  # the folders that an app was loaded from
 STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 A_TEST_FAILED = pytest.StashKey[bool]()
 QUART_RUN = pytest.StashKey["QuartRun"]()
@@ -100,7 +98,10 @@ def project(request, tmp_path_factory):
     """The folder that is tested: --project, or else the one that the test belongs to."""
     folder = request.path.parents[1]
     if given := request.config.getoption("project"):
-        return absolute(given, request.config)
+        given = absolute(given, request.config)
+        problem = loading.problem_of_files(given)
+        assert not problem, problem
+        return given
     if folder.parent.name != "challenges":
         return folder
     # A challenge holds only the files that differ from those of its step.
@@ -156,34 +157,17 @@ class NoApp:
 
 
 def load(project):
-    """Run the project's websocket.py and return its app, or a NoApp that says what is wrong."""
-    path = project / "websocket.py"
-    if not path.is_file():
-        return NoApp("there is no websocket.py yet")
-    PROJECTS.add(project)
-    run, modules = Quart.run, set(sys.modules)
-    Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
+    """The project's app, loaded afresh for tests, or a NoApp that says what is wrong."""
     never_awaited = remember_never_awaited()
-    sys.path.insert(0, str(project))  # for modules beside websocket.py
     try:
-        app = runpy.run_path(str(path), run_name="websocket").get("app")
-        serve = project / "serve.py"  # how to serve it for real, from step 7 on
-        settings = runpy.run_path(str(serve)).get("SETTINGS", {}) if serve.is_file() else {}
-    except (Exception, SystemExit) as error:
-        reason = describe(error)
-        return NoApp(reason if re.match(r"\w+\.py", reason) else f"websocket.py: {reason}")
-    finally:
-        Quart.run = run
-        sys.path.remove(str(project))
-        for name in set(sys.modules) - modules:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(project)):
-                del sys.modules[name]  # so that it is loaded afresh, too
-    if not isinstance(app, Quart):
-        return NoApp("websocket.py makes no `app` that is a Quart app")
+        with loading.modules_beside(project):
+            app = loading.load(project)
+            app.settings = loading.settings(project)
+    except loading.NotLoaded as problem:
+        return NoApp(str(problem))
     app.test_client_class = InProcessClient
     app.test_app_class = InProcessApp
-    app.errors, app.never_awaited, app.settings = [], never_awaited, settings
-    app.is_stuck = False
+    app.errors, app.never_awaited, app.is_stuck = [], never_awaited, False
     for signal in (got_request_exception, got_websocket_exception):
         signal.connect(remember_error, app)
     return app
@@ -191,30 +175,6 @@ def load(project):
 
 async def remember_error(app, exception):
     app.errors.append(exception)
-
-
-def describe(error):
-    """Say what an exception is and where in the project it was raised."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    what = f"{type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError):
-        name = Path(error.filename or "websocket.py").name
-        line = f", line {error.lineno}" if error.lineno else ""
-        return f"{name}{line}: {type(error).__name__}: {error.msg}"
-    if isinstance(error, TemplateSyntaxError):
-        return f"templates/{error.name}, line {error.lineno}: {type(error).__name__}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, UnicodeDecodeError) and any("jinja2" in one.filename for one in frames):
-        return f"a template is not UTF-8: {what}"
-    if "(coroutine)" in what:
-        what += ": is there an `await` before what is returned?"
-    lines = [
-        f"{Path(frame.filename).name}, line {frame.lineno}: "
-        for frame in frames
-        if Path(frame.filename).parent in PROJECTS
-    ]
-    return f"{''.join(lines[-1:])}{what}"
 
 
 def remember_never_awaited():
