@@ -19,6 +19,7 @@ from playwright.async_api import async_playwright, expect
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs/pictures"
+sys.path.append(str(ROOT))  # for harness/
 testing = runpy.run_path(str(ROOT / "steps/conftest.py"), run_name="conftest")
 
 TWO_TABS = """

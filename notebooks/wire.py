@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ROOT / "steps"
+sys.path.append(str(ROOT))  # for harness/
 testing = runpy.run_path(str(STEPS / "conftest.py"), run_name="conftest")
 # Colours that people who see few colours can tell apart (Okabe and Ito).
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"

@@ -5,10 +5,10 @@ real server on a free port, and the same tests talk to it over real sockets.
 """
 
 import asyncio
+import http.client
 import json
 import os
 import re
-import runpy
 import shutil
 import socket
 import subprocess
@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import urllib.error
 import urllib.request
 import warnings
@@ -29,13 +28,15 @@ from random import randrange
 
 import pytest
 import pytest_asyncio
-from jinja2 import TemplateSyntaxError
-from quart import Quart, Response, got_request_exception, got_websocket_exception
+from quart import Response, got_request_exception, got_websocket_exception
 from quart.testing import QuartClient, TestApp, WebsocketResponseError
+
+from harness import loading
+from harness.loading import PROJECTS, describe
+from harness.patience import PatienceWithAnother, until, wait, within
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 PATIENCE = 9  # seconds, for a browser, which is slower than a socket; --patience sets another
-PROJECTS = set()  # the folders that an app was loaded from
 STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 A_TEST_FAILED = pytest.StashKey[bool]()
 QUART_RUN = pytest.StashKey["QuartRun"]()
@@ -97,7 +98,10 @@ def project(request, tmp_path_factory):
     """The folder that is tested: --project, or else the one that the test belongs to."""
     folder = request.path.parents[1]
     if given := request.config.getoption("project"):
-        return absolute(given, request.config)
+        given = absolute(given, request.config)
+        problem = loading.problem_of_files(given)
+        assert not problem, problem
+        return given
     if folder.parent.name != "challenges":
         return folder
     # A challenge holds only the files that differ from those of its step.
@@ -153,34 +157,17 @@ class NoApp:
 
 
 def load(project):
-    """Run the project's websocket.py and return its app, or a NoApp that says what is wrong."""
-    path = project / "websocket.py"
-    if not path.is_file():
-        return NoApp("there is no websocket.py yet")
-    PROJECTS.add(project)
-    run, modules = Quart.run, set(sys.modules)
-    Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
+    """The project's app, loaded afresh for tests, or a NoApp that says what is wrong."""
     never_awaited = remember_never_awaited()
-    sys.path.insert(0, str(project))  # for modules beside websocket.py
     try:
-        app = runpy.run_path(str(path), run_name="websocket").get("app")
-        serve = project / "serve.py"  # how to serve it for real, from step 7 on
-        settings = runpy.run_path(str(serve)).get("SETTINGS", {}) if serve.is_file() else {}
-    except (Exception, SystemExit) as error:
-        reason = describe(error)
-        return NoApp(reason if re.match(r"\w+\.py", reason) else f"websocket.py: {reason}")
-    finally:
-        Quart.run = run
-        sys.path.remove(str(project))
-        for name in set(sys.modules) - modules:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(project)):
-                del sys.modules[name]  # so that it is loaded afresh, too
-    if not isinstance(app, Quart):
-        return NoApp("websocket.py makes no `app` that is a Quart app")
+        with loading.modules_beside(project):
+            app = loading.load(project)
+            app.settings = loading.settings(project)
+    except loading.NotLoaded as problem:
+        return NoApp(str(problem))
     app.test_client_class = InProcessClient
     app.test_app_class = InProcessApp
-    app.errors, app.never_awaited, app.settings = [], never_awaited, settings
-    app.is_stuck = False
+    app.errors, app.never_awaited, app.is_stuck = [], never_awaited, False
     for signal in (got_request_exception, got_websocket_exception):
         signal.connect(remember_error, app)
     return app
@@ -188,30 +175,6 @@ def load(project):
 
 async def remember_error(app, exception):
     app.errors.append(exception)
-
-
-def describe(error):
-    """Say what an exception is and where in the project it was raised."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    what = f"{type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError):
-        name = Path(error.filename or "websocket.py").name
-        line = f", line {error.lineno}" if error.lineno else ""
-        return f"{name}{line}: {type(error).__name__}: {error.msg}"
-    if isinstance(error, TemplateSyntaxError):
-        return f"templates/{error.name}, line {error.lineno}: {type(error).__name__}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, UnicodeDecodeError) and any("jinja2" in one.filename for one in frames):
-        return f"a template is not UTF-8: {what}"
-    if "(coroutine)" in what:
-        what += ": is there an `await` before what is returned?"
-    lines = [
-        f"{Path(frame.filename).name}, line {frame.lineno}: "
-        for frame in frames
-        if Path(frame.filename).parent in PROJECTS
-    ]
-    return f"{''.join(lines[-1:])}{what}"
 
 
 def remember_never_awaited():
@@ -288,6 +251,10 @@ def still_runs(path):
         f"the client left {path}, but {DEADLINE} s later its handler still runs: does it catch "
         "the CancelledError that ends it?"
     )
+
+
+def unanswered(path):
+    return AssertionError(f"{path} is not answered within {DEADLINE} s")
 
 
 def explained(app, path, response):
@@ -369,7 +336,7 @@ class InProcessConnection:
     async def _next(self):
         """What the app sends next, or a message of type None when it sends nothing."""
         getting = asyncio.create_task(self.from_app.get())
-        await asyncio.wait({getting, self.handler}, timeout=DEADLINE, return_when="FIRST_COMPLETED")
+        await wait({getting, self.handler}, DEADLINE)
         if getting.done():
             return getting.result()
         getting.cancel()
@@ -381,7 +348,7 @@ class InProcessConnection:
         """Disconnect, and return whether the handler has ended."""
         await self.disconnect()
         deadline = 0.1 if self.app.is_stuck else DEADLINE  # once was long enough
-        await asyncio.wait({self.handler}, timeout=deadline)
+        await wait({self.handler}, deadline)
         if not self.handler.done():
             self.app.is_stuck = True
             for task in self.tasks:
@@ -393,17 +360,17 @@ class InProcessConnection:
 
 class InProcessApp(TestApp):
     def __init__(self, app):
-        super().__init__(app, startup_timeout=2 * DEADLINE, shutdown_timeout=2 * DEADLINE)
+        super().__init__(app, startup_timeout=None, shutdown_timeout=None)
 
     async def startup(self):
         try:
-            await super().startup()
+            await within(2 * DEADLINE, super().startup())
         except TimeoutError:
             raise AssertionError(f"the app does not start{NEVER_YIELDS}") from None
 
     async def shutdown(self):
         try:
-            await super().shutdown()
+            await within(2 * DEADLINE, super().shutdown())
         except TimeoutError:
             raise AssertionError(f"the app does not stop{NEVER_ENDS}") from None
 
@@ -413,10 +380,10 @@ class InProcessClient(QuartClient):
 
     async def open(self, path, **options):
         try:
-            async with asyncio.timeout(DEADLINE):
-                return explained(self.app, path, await super().open(path, **options))
+            response = await within(DEADLINE, super().open(path, **options))
         except TimeoutError:
-            raise AssertionError(f"{path} is not answered within {DEADLINE} s") from None
+            raise unanswered(path) from None
+        return explained(self.app, path, response)
 
 
 # ---- Live: the same surface over real sockets
@@ -454,16 +421,14 @@ class LiveServer:
             target=self.server.run, args=[[listener]], daemon=True, name="live server"
         )
         self.thread.start()
-        deadline = time.monotonic() + 4 + 2 * DEADLINE
-        while not self.server.started and self.thread.is_alive() and time.monotonic() < deadline:
-            self.thread.join(0.01)
+        until(lambda: self.server.started or not self.thread.is_alive(), 4 + 2 * DEADLINE)
         assert self.server.started, f"the app does not start{because(self.app) or NEVER_YIELDS}"
 
     def stop(self, wait=True):
         if self.thread:
             self.server.should_exit = True
             if wait:
-                self.thread.join(2 * DEADLINE)
+                until(lambda: not self.thread.is_alive(), 2 * DEADLINE)
             self.thread = None
 
     def start_again(self):
@@ -534,19 +499,23 @@ class LiveClient:
         return await self.open(path, method="POST", **options)
 
     async def open(self, path, *, method="GET", headers=None, data=None):
-        url = f"http://{self.server.host}{path}"
         data = data.encode() if isinstance(data, str) else data
-        request = urllib.request.Request(url, data, headers or {}, method=method)
-        response = await asyncio.to_thread(self._ask, request)
-        return explained(self.server.app, path, response)
+        connection = http.client.HTTPConnection(self.server.host)
 
-    def _ask(self, request):
+        def ask():
+            connection.request(method, path, data, headers or {})
+            answer = connection.getresponse()
+            return Response(answer.read(), answer.status, answer.getheaders())
+
         try:
-            answer = HTTP.open(request, timeout=DEADLINE)
-        except urllib.error.HTTPError as error:
-            answer = error
-        with answer:
-            return Response(answer.read(), answer.status, dict(answer.headers))
+            response = await within(DEADLINE, asyncio.to_thread(ask))
+        except TimeoutError:
+            raise unanswered(path) from None
+        finally:
+            with suppress(OSError, AttributeError):  # a thread may still wait for an answer
+                connection.sock.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        return explained(self.server.app, path, response)
 
 
 class LiveConnection:
@@ -564,15 +533,16 @@ class LiveConnection:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         sock.connect(("127.0.0.1", self.server.port))
         try:
-            self.connection = await connect(
+            opening = connect(
                 f"ws://{self.host}{self.path}",
                 sock=sock,
                 additional_headers=self.headers,
-                open_timeout=DEADLINE,
+                open_timeout=None,
                 close_timeout=DEADLINE,
                 max_size=None,
                 proxy=None,
             )
+            self.connection = await within(DEADLINE, opening)
         except InvalidStatus as error:
             answer = error.response
             response = Response(answer.body, answer.status_code, dict(answer.headers.raw_items()))
@@ -585,8 +555,7 @@ class LiveConnection:
     async def __aexit__(self, kind, error, trace):
         await self.connection.close()
         handler = asyncio.wrap_future(self.server.handlers[self.port])
-        done, _ = await asyncio.wait({handler}, timeout=DEADLINE)
-        if not done and error is None:
+        if not await wait({handler}, DEADLINE) and error is None:
             raise still_runs(self.path)
 
     async def send(self, data):
@@ -597,8 +566,7 @@ class LiveConnection:
         from websockets.exceptions import ConnectionClosed
 
         try:
-            async with asyncio.timeout(DEADLINE):
-                return await self.connection.recv()
+            return await within(DEADLINE, self.connection.recv())
         except TimeoutError:
             raise nothing_came(self.app, self.path, self.sent) from None
         except ConnectionClosed:
@@ -720,14 +688,14 @@ def eventually():
 
     @asynccontextmanager
     async def eventually(connect, *arguments):
-        deadline = time.monotonic() + 4 + 2 * DEADLINE
+        patience = PatienceWithAnother(4 + 2 * DEADLINE)
         async with AsyncExitStack() as stack:
             while True:
                 try:
                     client = await stack.enter_async_context(connect(*arguments))
                     break
                 except Refused:
-                    assert time.monotonic() < deadline, "the server lets nobody in again"
+                    assert not patience.is_over(), "the server lets nobody in again"
                     await asyncio.sleep(0.05)
             yield client
 
@@ -754,12 +722,12 @@ class RedisServer:
         from redis.exceptions import RedisError
 
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_DEADLINE
+        patience = PatienceWithAnother(START_DEADLINE)
         while True:
             try:
                 return self.client.ping()
             except RedisError:  # not there yet, or still loading
-                assert time.monotonic() < deadline, "the Redis server does not start"
+                assert not patience.is_over(), "the Redis server does not start"
                 time.sleep(0.01)
 
     def stop(self):
@@ -824,8 +792,8 @@ class QuartRun:
 
     def page(self):
         """The page at /, as soon as it is served."""
-        deadline = time.monotonic() + 8 + 2 * DEADLINE
-        while time.monotonic() < deadline:
+        patience = PatienceWithAnother(8 + 2 * DEADLINE)
+        while not patience.is_over():
             has_ended = self.process.poll() is not None
             self.output.seek(0)
             output = self.output.read().decode(errors="replace").strip()
@@ -872,8 +840,7 @@ async def tcp_connect(tcp_port):
 
     async def connect(port=tcp_port, host="127.0.0.1"):
         try:
-            async with asyncio.timeout(DEADLINE):
-                reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await within(DEADLINE, asyncio.open_connection(host, port))
         except OSError:
             raise AssertionError(
                 f"nothing listens on TCP port {port} of {host}: the port is in the app's setting "
@@ -945,17 +912,22 @@ window.WebSocket = class extends EventTarget {
 """
 
 
-@pytest.fixture
-def patience(request):
-    """How many milliseconds to wait for the browser, which is slower than a socket."""
-    patience = request.config.getoption("patience") * 1000
-    return patience / 2 if request.config.stash.get(A_TEST_FAILED, False) else patience
+def wait_up_to(context, milliseconds):
+    """For how long the pages of a context are waited for from now on."""
+    from playwright.async_api import expect
+
+    context.patience = milliseconds
+    context.set_default_timeout(milliseconds)
+    expect.set_options(timeout=milliseconds)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(browser, patience):
+async def context(browser, request):
+    patience = request.config.getoption("patience") * 1000
     context = await browser.new_context()
-    context.set_default_timeout(patience)
+    wait_up_to(
+        context, patience / 2 if request.config.stash.get(A_TEST_FAILED, False) else patience
+    )
     context.problems = []
     context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
     context.on("weberror", lambda problem: context.problems.append(describe_web(problem.error)))
@@ -971,26 +943,27 @@ def describe_web(error):
     return f"{where[1]}, line {where[2]}: {error.message}" if where else error.message
 
 
-async def load_page(page, address, patience):
-    from playwright.async_api import TimeoutError
-
+async def load_page(page, address):
+    began, context = time.monotonic(), page.context
     try:
-        await page.goto(address, timeout=2000 + patience)
+        await within(2 + context.patience / 1000, page.goto(address, timeout=0))
     except TimeoutError:
         raise AssertionError(NEVER_LOADS) from None
+    # Where this took long, what follows may take long, too: the machine is slow or busy.
+    wait_up_to(context, max(context.patience, 10_000 * (time.monotonic() - began)))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(context, server, patience):
+async def page(context, server):
     """The project's page, open in a browser; `states` in it is what its state has said."""
     page = await context.new_page()
     await page.add_init_script(WATCH_STATE)
-    await load_page(page, server.url, patience)
+    await load_page(page, server.url)
     return page
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page_at(context, server, patience):
+async def page_at(context, server):
     """Open the project's page as if it lived at another address: `connectedTo` is in it."""
 
     async def open_at(address):
@@ -1002,7 +975,7 @@ async def page_at(context, server, patience):
             await route.fulfill(response=await route.fetch(url=server.url + path))
 
         await page.route("**/*", from_server)
-        await load_page(page, address, patience)
+        await load_page(page, address)
         return page
 
     return open_at
@@ -1029,9 +1002,8 @@ def console_errors(context):
 
 
 @pytest.fixture
-def expect(patience):
+def expect(context):
     """Playwright's assertions, which wait until they hold."""
     from playwright.async_api import expect
 
-    expect.set_options(timeout=patience)
     return expect

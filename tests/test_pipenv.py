@@ -14,6 +14,7 @@ from repo import STEPS
 def test_pipenv_installs_step_2_elsewhere_and_its_tests_pass(tmp_path, root):
     project = shutil.copytree(STEPS[1], tmp_path / "websocket")
     shutil.copy(root / "steps/conftest.py", project)
+    shutil.copytree(root / "harness", project / "harness")
     ours = ("PIPENV_", "VIRTUAL_ENV", "PYTEST_", "WORKSHOP_")
     environ = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     environ |= {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_IGNORE_VIRTUALENVS": "1"}

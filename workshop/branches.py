@@ -18,6 +18,7 @@ FIRST_SECOND = 1767225600  # 2026-01-01; each commit is a minute after the one b
 PYPROJECT = """\
 [tool.pytest.ini_options]
 testpaths = ["tests"]
+pythonpath = ["."]  # for harness/
 addopts = ["--import-mode=importlib", "--project=websocket", "-rfEs", "-p", "no:anyio"]
 asyncio_default_fixture_loop_scope = "function"
 timeout = 60
@@ -244,6 +245,8 @@ def _around(exercise):
     }
     if not exercise.start:
         files["websocket/.gitkeep"] = b""  # git keeps no empty folder
+    for path in (ROOT / "harness").glob("*.py"):
+        files[f"harness/{path.name}"] = path.read_bytes()
     for folder in exercise.tests:
         files |= {f"tests/{path.name}": path.read_bytes() for path in folder.glob("test_*.py")}
     return files

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from json import dumps, loads
 from pathlib import Path
 
+from harness.patience import LONG_TURN, TURN, Patience, PatienceWithAnother
 from workshop import machine
 from workshop.environment import ROOT, end
 from workshop.tied import end_with
 
-DEADLINE = 0.7  # seconds that a test waits for a message, on a machine with little else to do
+# In seconds of a quiet machine: on a busy one they pass more slowly.
+DEADLINE = 0.7  # seconds that a test waits for a message
 PATIENCE = 1.4  # seconds that a test waits for the browser
 BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
 HASTE = 1.4  # seconds spent on broken promises, after which the rest is left for later
@@ -95,13 +97,10 @@ class Checker:
             silent.set()
             end(child)
 
-        watchdog = threading.Timer(SILENCE, give_up)
-        watchdog.start()
+        watchdog = Watchdog(SILENCE, give_up)
         try:
             for line in child.stdout:
-                watchdog.cancel()
-                watchdog = threading.Timer(SILENCE, give_up)
-                watchdog.start()
+                watchdog.heard()
                 try:
                     event = loads(line)
                 except ValueError:
@@ -139,7 +138,7 @@ class Checker:
                 yield Promise(words, "later")
         finally:
             self.running = None
-            watchdog.cancel()
+            watchdog.end()
             end(child)
             with contextlib.suppress(OSError):
                 child.stdin.close()
@@ -167,6 +166,29 @@ def said_by(child):
 
 class Interrupted(Exception):
     """A check was ended before its time, because what it checks has changed."""
+
+
+class Watchdog:
+    """Calls a function when nothing was heard for some seconds."""
+
+    def __init__(self, seconds, call):
+        self.seconds, self.call = seconds, call
+        self.ended = threading.Event()
+        self.heard()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def heard(self):
+        """Begin to wait anew."""
+        self.patience = PatienceWithAnother(self.seconds)
+
+    def end(self):
+        """Watch no longer."""
+        self.ended.set()
+
+    def _watch(self):
+        while not self.ended.wait(LONG_TURN):
+            if self.patience.is_over():
+                return self.call()
 
 
 class Teller:
@@ -228,17 +250,17 @@ class Teller:
 
 def watch_for_loops(teller):
     """Say so when the project's code is busy for too long: it holds up the tests for ever."""
-    seconds = 0.1
-    busy = 0
+    patience = Patience(BUSY)
     while True:
-        time.sleep(seconds)
+        time.sleep(TURN)
         frames = sys._current_frames()
         # Only the threads with an event loop; one of the project's own may take its time.
         loops = [t for t in threading.enumerate() if t.name in ("MainThread", "live server")]
         at = [frame_of_project(frames.get(thread.ident)) for thread in loops]
         frame = next(filter(None, at), None)
-        busy = busy + seconds if frame else 0
-        if busy > BUSY:
+        if frame is None:
+            patience = Patience(BUSY)
+        elif patience.is_over():
             teller.tell(
                 stuck=f"websocket.py, line {frame.f_lineno}: after {BUSY} s the code is still busy "
                 "here: is there a loop without an end, or a call that blocks, such as time.sleep? "

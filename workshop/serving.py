@@ -15,9 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
+
+if __name__ == "__main__":
+    # What the workshop needs of its own is imported before anything of the project can be.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from harness import loading
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
@@ -207,32 +212,11 @@ def listen(port):
 
 def load(project):
     """Run a project's websocket.py and return its app; ends the process with what is wrong."""
-    from quart import Quart
-
-    Quart.run = lambda *_, **__: None  # for those who call app.run() at the bottom
     try:
-        app = runpy.run_path(str(project / "websocket.py"), run_name="websocket").get("app")
-    except (Exception, SystemExit) as error:
-        print(describe(error, project), file=sys.stderr)
+        return loading.load(project)
+    except loading.NotLoaded as problem:
+        print(problem, *filter(None, [problem.code]), sep="\n    ", file=sys.stderr)
         sys.exit(BAD_PROJECT)
-    if not callable(app):
-        print("websocket.py has no app: it needs a line `app = Quart(__name__)`.", file=sys.stderr)
-        sys.exit(BAD_PROJECT)
-    return app
-
-
-def describe(error, project):
-    """Say in the project's own terms what went wrong: the file, the line, and the error."""
-    if isinstance(error, SyntaxError) and error.filename:
-        name, number, line, what = error.filename, error.lineno, error.text, error.msg
-    else:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename).is_relative_to(project)]
-        if not own:
-            return f"websocket.py cannot be loaded: {type(error).__name__}: {error}"
-        name, number, line, what = own[-1].filename, own[-1].lineno, own[-1].line, str(error)
-    place = f"{Path(name).name}, line {number}"
-    return f"{place}: {type(error).__name__}: {what}\n    {(line or '').strip()}"
 
 
 def serve(project, port, python, again=False):
@@ -298,6 +282,9 @@ def announce(app, project, host, python, again=False):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    if problem := loading.problem_of_files(folder):
+        print(problem, file=sys.stderr)
+        sys.exit(BAD_PROJECT)
     sys.path[0] = str(folder)
     try:
         python = sys.argv[3] if len(sys.argv) > 3 else sys.executable
