@@ -1,10 +1,11 @@
-"""How long the first and the second `python3 -m workshop run` take, beside plain tools.
+"""How long the first `run` and `check` and the second `run` take, beside plain tools.
 
 Usage: python bench/environment.py [ROUNDS]
 
-Cold: from a copy of the repository without .venv to the first page served, beside `python -m venv`
-and `pip install` of the same locked packages. Warm: to the first page, beside `quart run` in the
-same environment. Each round does both, one after the other; the medians are compared.
+Cold: from a copy of the repository without .venv to the first page served, or to the end of a check
+of step 3, beside `python -m venv` and `pip install` of the same locked packages. Warm: to the first
+page, beside `quart run` in the same environment. Each round does all of it, one after the other; the
+medians are compared.
 """
 
 import json
@@ -49,28 +50,39 @@ def seconds(command, cwd, port=None):
             process.wait(10)
 
 
-def one_round(folder):
-    """Seconds for one cold and one warm start, each beside what it is compared with."""
-    ignored = shutil.ignore_patterns(".venv*", ".git", "websocket")
-    clone = Path(shutil.copytree(ROOT, folder / "clone", ignore=ignored))
-    lock = json.loads((ROOT / "Pipfile.lock").read_text(encoding="utf-8"))["default"]
+def plain_install(folder, *sets):
+    """Seconds that `venv` and `pip install` take for the packages of these sets."""
+    lock = json.loads((ROOT / "Pipfile.lock").read_text(encoding="utf-8"))
+    packages = {name: entry for group in sets for name, entry in lock[group].items()}
     always = "python_version > '3'"
     pins = [
         f"{name}{entry['version']} ; {entry.get('markers', always)}\n"
-        for name, entry in lock.items()
+        for name, entry in packages.items()
     ]
     (folder / "requirements.txt").write_text("".join(pins), encoding="utf-8")
-
-    plain = seconds([BASE, "-m", "venv", "plain"], folder)
+    made = seconds([BASE, "-m", "venv", "--clear", "plain"], folder)
     python = folder / "plain" / SCRIPTS / "python"
-    plain += seconds([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"], folder)
+    return made + seconds([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"], folder)
+
+
+def one_round(folder):
+    """Seconds for one cold run, warm run, and cold check, each after what it is compared with."""
+    ignored = shutil.ignore_patterns(".venv*", ".git", "websocket", "attempts")
+    clone = Path(shutil.copytree(ROOT, folder / "clone", ignore=ignored))
+    plain = plain_install(folder, "default")
     port = free_port(5000)
     run = [BASE, "-m", "workshop", "run", "--port", str(port)]
     cold = seconds(run, clone, port)
     warm = seconds(run, clone, port)
     quart = shutil.which("quart", path=clone / ".venv" / SCRIPTS)
     command = [quart, "--app", "websocket", "run", "--port", str(port)]
-    return plain, cold, seconds(command, clone / "steps/05_broadcast", port), warm
+    served = seconds(command, clone / "steps/05_broadcast", port)
+    shutil.rmtree(clone / ".venv")
+    only_project = shutil.ignore_patterns("tests", "challenges", "README.md", "exercise.toml")
+    shutil.copytree(ROOT / "steps/03_echo", clone / "websocket", ignore=only_project)
+    plain_check = plain_install(folder, "default", "develop")
+    check = seconds([BASE, "-m", "workshop", "check", "3"], clone)
+    return plain, cold, served, warm, plain_check, check
 
 
 def main():
@@ -79,9 +91,11 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             rounds.append(one_round(Path(folder)))
         print(f"round {number + 1}: {', '.join(f'{value:.1f} s' for value in rounds[-1])}")
-    plain, cold, quart, warm = map(median, zip(*rounds, strict=True))
+    plain, cold, quart, warm, plain_check, check = map(median, zip(*rounds, strict=True))
     print(f"cold: {cold:.1f} s, venv and pip: {plain:.1f} s, ratio {cold / plain:.2f}")
     print(f"warm: {warm:.2f} s, quart run: {quart:.2f} s, {warm - quart:+.2f} s")
+    ratio = check / plain_check
+    print(f"first check: {check:.1f} s, venv and pip: {plain_check:.1f} s, ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a maintainer types: test, lock."""
+"""What a maintainer types: test, carry, lock."""
 
 import subprocess
 
 import click
 
-from workshop import environment, machine, testing
+from workshop import carrying, environment, machine, testing
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
@@ -17,6 +17,20 @@ def test(arguments):
     install; with WORKSHOP_REQUIRE_ALL=1 they fail.
     """
     testing.run(arguments)
+
+
+@click.command(hidden=True)
+@click.argument("file")
+def carry(file):
+    """Copy a changed FILE of a step to the later steps that had the same (for maintainers)."""
+    try:
+        changed, different = carrying.carry(file)
+    except carrying.CannotCarry as problem:
+        raise click.ClickException(str(problem)) from None
+    for path in changed:
+        click.echo(f"changed: {path.relative_to(environment.ROOT)}")
+    for path in different:
+        click.echo(f"differs, so change it by hand: {path.relative_to(environment.ROOT)}")
 
 
 @click.command(hidden=True)
