@@ -4,7 +4,7 @@ Usage: python bench/environment.py [ROUNDS]
 
 Cold: from a copy of the repository without .venv to the first page served, or to the end of a check
 of step 3, beside `python -m venv` and `pip install` of the same locked packages. Warm: to the first
-page, beside `quart run` in the same environment. Each round does all of it, one after the other; the
+page, beside `quart run` in the same environment. Each round does all of it in turn; the
 medians are compared.
 """
 

@@ -1,5 +1,6 @@
 """What the measurements have in common: progress, claims, tables, files."""
 
+import importlib
 import json
 import os
 import platform
@@ -99,15 +100,64 @@ def show(table):
         print(note)
 
 
-def save(name, folder, results, claims):
-    """Write NAME.json and NAME.svg into a folder."""
-    import importlib
+LONG = 12  # rows of a table, beyond which a page folds it
 
+
+def as_markdown(name, content):
+    """The part of a page with a plot, its tables, what is claimed, and what it was measured on."""
+    benchmark = importlib.import_module(f"bench.{name}")
+    parts = [
+        f"```{{figure}} measured/{name}.svg\n:alt: {benchmark.ALT}\n```\n",
+        *map(_table, benchmark.tables(content["results"])),
+        _claims(content["claims"]),
+        f"The median of {_runs(content['results'])}, on {_on_what(content['machine'])}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table):
+    """A table, folded if it is long; numbers to the right."""
+    rows = [table.headings, ["---", *["--:"] * (len(table.headings) - 1)], *table.rows]
+    lines = ["| " + " | ".join(str(cell) or " " for cell in row) + " |" for row in rows]
+    notes = [note.replace("*", "\\*") + "\n" for note in table.notes]
+    if len(table.rows) > LONG:
+        return "\n".join([f"::::{{dropdown}} {table.title}", *lines, "", *notes, "::::"])
+    return "\n".join([f"**{table.title}**", "", *lines, "", *notes])
+
+
+def _claims(claims):
+    rows = ["| claim | measured | wanted | holds |", "|---|--:|--:|---|"]
+    for claim in claims:
+        unit, is_known = claim["unit"], claim["measured"] is not None
+        measured = f"{claim['measured']:.2f}{unit}" if is_known else "–"
+        limit = f"{'at most' if claim['at_most'] else 'at least'} {claim['wanted']:g}{unit}"
+        holds = {"ok": "yes", "not": "no"}.get(claim["verdict"], claim["verdict"])
+        rows.append(f"| {claim['what']} | {measured} | {limit} | {holds} |")
+    return "\n".join(rows) if claims else ""
+
+
+def _runs(results):
+    most = max(len(value) for one in results for value in one.values() if isinstance(value, list))
+    return f"{most} run{'s' if most > 1 else ''}"
+
+
+def _on_what(machine):
+    cores = f"{machine['cores']} cores"
+    if machine["pinned"]:
+        cores += ", of which servers had one and the load another"
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    return f"{machine['system']} with {cores}; Python {machine['python']}, {packages}"
+
+
+def save(name, folder, results, claims):
+    """Write NAME.json, NAME.md and NAME.svg into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     verdicts = [{**asdict(claim), "verdict": claim.verdict} for claim in claims]
     content = {"machine": machine(), "results": results, "claims": verdicts}
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     (folder / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
+    page = as_markdown(name, content)
+    (folder / f"{name}.md").write_text(page, encoding="utf-8", newline="\n")
 
     import matplotlib
 

@@ -41,5 +41,5 @@ def measure(name, module, plan, out=None):
         print(claim)
     if out:
         report.save(name, out, results, claims)
-        report.say(f"Written: {out / name}.json and {name}.svg.")
+        report.say(f"Written: {out / name}.json, {name}.md and {name}.svg.")
     return not any(one["problem"] and not one.get("bytes") for one in results)

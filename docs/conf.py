@@ -14,8 +14,8 @@ run_notebooks.put_into(DOCS / "notebooks")
 project = "Quart WebSocket Workshop"
 copyright = "the authors of the workshop"
 language = "en"
-extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "workshop_docs"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx_click", "workshop_docs"]
+exclude_patterns = ["_build", "measured"]
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
@@ -31,6 +31,7 @@ myst_substitutions = {
     "minutes_further": workshop_docs.minutes_of_steps(further=True),
 }
 nb_execution_mode = "off"
+smartquotes_action = "qe"  # quotes and ellipses; two hyphens are those of an option
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 pygments_style = "a11y-high-contrast-light"

@@ -6,19 +6,14 @@ builds a page again when one of them has changed.
 
 import difflib
 import html
-import importlib
-import json
 import re
 from pathlib import Path
 
-import click
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from workshop.cli import main_group
-from workshop.commands import COMMAND
 from workshop.steps import DEFAULT, ROOT, all_exercises, find_exercise
 
 DOCS = ROOT / "docs"
@@ -260,103 +255,6 @@ class WhatGoesWrong(FromFiles):
         return "\n".join(rows)
 
 
-class Measured(FromFiles):
-    """`{measured} fanout`: what `workshop bench` found: a plot, its tables, and what is claimed."""
-
-    def markdown(self):
-        name = self.arguments[0]
-        path = DOCS / "measured" / f"{name}.json"
-        if not path.is_file():
-            raise self.error(f"there is no {path.name}: `bench --out docs/measured` makes it")
-        for file in (path, path.with_suffix(".svg"), ROOT / f"bench/{name}.py"):
-            self.env.note_dependency(str(file))
-        found = json.loads(path.read_text(encoding="utf-8"))
-        benchmark = importlib.import_module(f"bench.{name}")
-        parts = [
-            f"```{{figure}} measured/{name}.svg\n:alt: {benchmark.ALT}\n```\n",
-            *map(as_markdown, benchmark.tables(found["results"])),
-            self.claims(found["claims"]),
-            f"The median of {runs(found['results'])}, on {on_what(found['machine'])}.",
-        ]
-        return "\n\n".join(parts) + "\n"
-
-    def claims(self, claims):
-        """What the workshop says of its steps, beside what was measured; "" if it says nothing."""
-        rows = ["| claim | measured | wanted | holds |", "|---|--:|--:|---|"]
-        for claim in claims:
-            unit, is_known = claim["unit"], claim["measured"] is not None
-            measured = f"{claim['measured']:.2f}{unit}" if is_known else "–"
-            limit = f"{'at most' if claim['at_most'] else 'at least'} {claim['wanted']:g}{unit}"
-            holds = {"ok": "yes", "not": "no"}.get(claim["verdict"], claim["verdict"])
-            rows.append(f"| {claim['what']} | {measured} | {limit} | {holds} |")
-        return "\n".join(rows) if claims else ""
-
-
-LONG = 12  # rows
-
-
-def as_markdown(table):
-    """A table of a benchmark, folded if it is long; numbers to the right."""
-    rows = [table.headings, ["---", *["--:"] * (len(table.headings) - 1)], *table.rows]
-    lines = ["| " + " | ".join(str(cell) or " " for cell in row) + " |" for row in rows]
-    notes = [note.replace("*", "\\*") + "\n" for note in table.notes]
-    if len(table.rows) > LONG:
-        return "\n".join([f"::::{{dropdown}} {table.title}", *lines, "", *notes, "::::"])
-    return "\n".join([f"**{table.title}**", "", *lines, "", *notes])
-
-
-def runs(results):
-    """How often each number was measured, in words."""
-    most = max(len(value) for one in results for value in one.values() if isinstance(value, list))
-    return f"{most} run{'s' if most > 1 else ''}"
-
-
-def on_what(machine):
-    """The machine of a measurement, in words."""
-    cores = f"{machine['cores']} cores"
-    if machine["pinned"]:
-        cores += ", of which servers had one and the load another"
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    return f"{machine['system']} with {cores}; Python {machine['python']}, {packages}"
-
-
-class Commands(SphinxDirective):
-    """`{commands}`: every command of the program, in its own words."""
-
-    def run(self):
-        """A section for each command."""
-        for path in (ROOT / "workshop/commands").glob("*.py"):
-            self.env.note_dependency(str(path))
-        context = click.Context(main_group, info_name=COMMAND)
-        sections = []
-        for name in main_group.list_commands(context):
-            command = main_group.get_command(context, name)
-            if not command.hidden:
-                sections.append(self.section(name, command, context))
-        return sections
-
-    def section(self, name, command, context):
-        """The section of a command: what it does, and its options."""
-        anchor = f"command-{name}"
-        section = nodes.section(ids=[anchor], names=[anchor])
-        section += nodes.title("", name)
-        self.state.document.note_explicit_target(section)
-        own = click.Context(command, info_name=name, parent=context)
-        usage = f"{COMMAND} {name} {' '.join(command.collect_usage_pieces(own))}"
-        lines = [fenced(usage, "text")]
-        lines += [re.sub(r"\s+", " ", part) + "\n" for part in command.help.split("\n\n")]
-        options = [param for param in command.params if isinstance(param, click.Option)]
-        if not command.help or not all(option.help for option in options):
-            raise self.error(f"the command {name} or one of its options has no help")
-        rows = [option.get_help_record(own) for option in options]
-        if rows:
-            lines += ["| option | what it does |", "|---|---|"]
-            lines += [f"| `{what}` | {does} |" for what, does in rows]
-        block = StringList("\n".join(lines).splitlines(), self.get_source_info()[0])
-        self.state.nested_parse(block, self.content_offset, section)
-        return section
-
-
 class Sequence(SphinxDirective):
     """What travels between whom, and when, as a drawing.
 
@@ -472,8 +370,8 @@ def setup(app):
     for name, directive in {
         **{"about": About, "task": Task, "hints": Hints, "mistakes": Mistakes, "change": Change},
         **{"files": Files, "folders": Folders, "captured": Captured, "timetable": Timetable},
-        **{"challenges": Challenges, "what-goes-wrong": WhatGoesWrong, "commands": Commands},
-        **{"sequence": Sequence, "measured": Measured},
+        **{"challenges": Challenges, "what-goes-wrong": WhatGoesWrong},
+        **{"sequence": Sequence},
     }.items():
         app.add_directive(name, directive)
     app.add_role("proof", Proof())

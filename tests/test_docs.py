@@ -134,10 +134,11 @@ def test_every_command_option_and_exercise_is_documented(site):
     commands = (site / "command.html").read_text(encoding="utf-8")
     for name, command in main_group.commands.items():
         if not command.hidden:
-            assert f'id="command-{name}"' in commands
+            assert f'id="python3-m-workshop-{name}"' in commands
             for param in command.params:
                 if isinstance(param, click.Option):
-                    assert param.help and param.opts[0] in commands, f"{name} {param.opts[0]}"
+                    option = f'id="cmdoption-python3-m-workshop-{name}{param.opts[0][1:]}"'
+                    assert param.help and option in commands, f"{name} {param.opts[0]}"
     exercises = (site / "exercises.html").read_text(encoding="utf-8")
     for exercise in all_exercises():
         where = exercises if exercise.is_challenge else exercises.partition("The challenges")[0]
@@ -150,7 +151,9 @@ def test_what_was_measured_is_shown_as_it_was_measured(site):
     page = (site / "how_far.html").read_text(encoding="utf-8")
     files = sorted((DOCS / "measured").iterdir())
     assert {file.name for file in files} == {
-        f"{name}.{kind}" for name in ("fanout", "memory", "resume") for kind in ("json", "svg")
+        f"{name}.{kind}"
+        for name in ("fanout", "memory", "resume")
+        for kind in ("json", "md", "svg")
     }
     for file in (DOCS / "measured").glob("*.json"):
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -175,10 +178,11 @@ def test_what_was_measured_is_shown_as_it_was_measured(site):
 
 # What a page may hold: directives that show what stands elsewhere, and what arranges words.
 ALLOWED = {
-    *("about", "captured", "challenges", "change", "commands", "files", "folders", "hints"),
+    *("about", "captured", "challenges", "change", "files", "folders", "hints"),
     *(
         "literalinclude",
-        "measured",
+        "include",
+        "eval-rst",
         "mistakes",
         "task",
         "timetable",
