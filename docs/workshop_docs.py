@@ -167,17 +167,6 @@ class Folders(FromFiles):
         return fenced("\n".join(lines), "text")
 
 
-class Captured(FromFiles):
-    """`{captured} check_broken`: a command and what it printed; docs/capture.py ran it."""
-
-    def markdown(self):
-        path = DOCS / "captured" / f"{self.arguments[0]}.txt"
-        self.env.note_dependency(str(path))
-        if not path.is_file():
-            raise self.error(f"there is no {path.name}: python docs/capture.py makes it")
-        return fenced(path.read_text(encoding="utf-8"), "console")
-
-
 class Timetable(FromFiles):
     """`{timetable}`: the workshop's steps with their minutes; `all`: their challenges, too.
 
@@ -369,7 +358,7 @@ def setup(app):
     app.connect("html-page-context", for_everyone, priority=900)
     for name, directive in {
         **{"about": About, "task": Task, "hints": Hints, "mistakes": Mistakes, "change": Change},
-        **{"files": Files, "folders": Folders, "captured": Captured, "timetable": Timetable},
+        **{"files": Files, "folders": Folders, "timetable": Timetable},
         **{"challenges": Challenges, "what-goes-wrong": WhatGoesWrong},
         **{"sequence": Sequence},
     }.items():
