@@ -9,21 +9,33 @@ from workshop import machine
 from workshop.environment import ROOT, ensure, hand_over, network_variables
 from workshop.steps import STEPS
 
+PLAN = """\
+Testing every step, exercise and mistake, the command, docs and notebooks: two to five minutes.
+Left out, which --all adds: what needs the network, such as real environments, and repetitions.
+"""
+PLAN_OF_ALL = "Testing everything, also with real environments and pipenv: five to ten minutes.\n"
 PARALLEL = 5  # tests at once, also on fewer cores, because half of the time they wait
 
 
 def run(arguments):
     """Run pytest with these arguments, in place of this process.
 
-    Without a file or a folder among them it is everything, from wherever it is called.
+    Without a file or a folder among them it is everything, from wherever it is called. With --all,
+    tests that are marked as thorough run, too: they need the network, or repeat what others test.
     """
+    arguments = list(arguments)
+    runs_all = "--all" in arguments
+    if runs_all:
+        arguments.remove("--all")
     paths = list(filter(None, map(path_of, arguments)))
     is_of_steps = paths and all(path.resolve().is_relative_to(STEPS) for path in paths)
     ensure("develop" if is_of_steps else "maintenance")
     options = [] if paths else ["-n", str(PARALLEL), "--maxschedchunk", "1"]
     if not paths:
         os.chdir(ROOT)
+        print(PLAN_OF_ALL if runs_all else PLAN, flush=True)
     variables = machine.environ(also={*network_variables(), "NODE_PATH"})
+    variables["WORKSHOP_ALL"] = "1" if runs_all else ""
     pytest = [sys.executable, "-m", "pytest", *options, *map(without_brackets, arguments)]
     hand_over(pytest, variables)
 

@@ -12,7 +12,8 @@ from workshop import carrying, environment, machine, testing
 def test(arguments):
     """Run the tests of everything, or those that ARGUMENTS name.
 
-    ARGUMENTS go to pytest: a folder such as steps/03_echo, -k WORD, -x, --live and the like.
+    ARGUMENTS go to pytest: a folder such as steps/03_echo, -k WORD, -x, --live and the like. --all
+    adds the tests that need the network, or repeat what others test.
     Tests that need a browser which is not there are skipped, and the last lines say what to
     install; with WORKSHOP_REQUIRE_ALL=1 they fail.
     """
