@@ -9,7 +9,6 @@ still the same, also on a machine with other fonts.
 import asyncio
 import functools
 import io
-import runpy
 import sys
 from pathlib import Path
 
@@ -19,8 +18,11 @@ from playwright.async_api import async_playwright, expect
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs/pictures"
-sys.path.append(str(ROOT))  # for harness/
-testing = runpy.run_path(str(ROOT / "steps/conftest.py"), run_name="conftest")
+sys.path.append(str(ROOT))
+
+from harness import inprocess
+from harness.browser import NO_BROWSER, launch
+from harness.live_server import LiveServer
 
 TWO_TABS = """
 <!doctype html><html lang="en"><title>Two tabs</title>
@@ -112,8 +114,8 @@ SCENES = {
 async def make(browser):
     """Make all pictures: yields the name of each, its PNG in bytes, its text, and its font."""
     for name, (step, scene) in SCENES.items():
-        load = functools.partial(testing["load"], ROOT / "steps" / step)
-        server = testing["LiveServer"](load(), load)
+        load = functools.partial(inprocess.load, ROOT / "steps" / step)
+        server = LiveServer(load(), load)
         server.start()
         context = await browser.new_context(device_scale_factor=2, color_scheme="light")
         page = await context.new_page()
@@ -139,9 +141,9 @@ def share_that_differs(one, other):
 async def main():
     """Write all pictures."""
     async with async_playwright() as playwright:
-        browser = await testing["launch_browser"](playwright)
+        browser = await launch(playwright)
         if browser is None:
-            sys.exit(testing["NO_BROWSER"])
+            sys.exit(NO_BROWSER)
         async for name, png, text, font in make(browser):
             about = PngInfo()
             about.add_itxt("shows", text)

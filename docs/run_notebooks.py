@@ -38,7 +38,7 @@ def key(path):
     digest = hashlib.sha256(sys.version.encode())
     text = path.read_text(encoding="utf-8")
     steps = [folder for folder in sorted((ROOT / "steps").iterdir()) if folder.name in text]
-    used = [path, path.with_name("wire.py"), ROOT / "steps/conftest.py"]
+    used = [path, path.with_name("wire.py"), *sorted((ROOT / "harness").glob("*.py"))]
     for one in [*used, *(file for step in steps for file in sorted(step.rglob("*")))]:
         if one.suffix in {".py", ".html", ".js", ".css", ".ipynb"}:
             digest.update(one.read_bytes())

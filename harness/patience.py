@@ -7,6 +7,7 @@ short turns, and what a turn counts depends on what was done in it.
 import asyncio
 import time
 
+DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 TURN = 0.05  # seconds between two looks
 LONG_TURN = 0.25  # the same, for another process
 WORKS = 0.1  # of a turn: whoever gets that much of a processor is at work

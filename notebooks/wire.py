@@ -6,7 +6,6 @@ The steps are loaded as their tests load them, from their own files.
 import asyncio
 import contextlib
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,14 @@ import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ROOT / "steps"
-sys.path.append(str(ROOT))  # for harness/
-testing = runpy.run_path(str(STEPS / "conftest.py"), run_name="conftest")
+sys.path.append(str(ROOT))
+
+from harness import inprocess
+from harness.browser import launch
+from harness.failures import NoApp
+from harness.live_server import LiveServer
+from harness.ports import free_port
+
 # Colours that people who see few colours can tell apart (Okabe and Ito).
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 OPCODES = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
@@ -37,8 +42,8 @@ plt.rcParams.update(
 
 def load(folder):
     """The app of a step, by its folder's name, or that of any folder, loaded afresh."""
-    app = testing["load"](STEPS / folder)
-    if isinstance(app, testing["NoApp"]):
+    app = inprocess.load(STEPS / folder)
+    if isinstance(app, NoApp):
         raise SystemExit(app.reason)
     app.logger.disabled = True  # what goes wrong is shown in a cell, and not logged as well
     return app
@@ -107,7 +112,7 @@ def all_requirements(package):
 @contextlib.asynccontextmanager
 async def serve(step):
     """Serve a step on a real server in this process, and give its host, such as 127.0.0.1:5000."""
-    server = testing["LiveServer"](load(step))
+    server = LiveServer(load(step))
     server.start()
     try:
         yield server.host
@@ -118,7 +123,7 @@ async def serve(step):
 @contextlib.contextmanager
 def process_of(step):
     """Serve a step in a process of its own, and give its host; it ends with the block."""
-    port = testing["free_port"]()
+    port = free_port()
     script = ROOT / "workshop/serving.py"
     process = subprocess.Popen(
         [sys.executable, script, STEPS / step, str(port)],
@@ -483,7 +488,7 @@ async def watch_in_browser(host, texts):
         events.append(((time.perf_counter() - started) * 1000, lane, text))
 
     async with async_playwright() as playwright:
-        browser = await testing["launch_browser"](playwright)
+        browser = await launch(playwright)
         if browser is None:
             return []
         page = await browser.new_page()

@@ -128,11 +128,12 @@ def test_a_branch_holds_what_the_exercise_holds(exercise, made, tmp_path, root):
         for path in folder.glob("test_*.py")
     }
     tests["conftest.py"] = (root / "steps/conftest.py").read_bytes()
+    tests |= {f"harness/{path.name}": path.read_bytes() for path in root.glob("harness/*.py")}
     for kind, project in (("exercise", exercise.start), ("solution", exercise.solution)):
         folder = tmp_path / kind
         git(tmp_path, "clone", "-q", "-b", f"{kind}/{exercise.id}", made, folder)
         expected = tests | {f"websocket/{name}": content for name, content in project.items()}
-        names = git(folder, "ls-files", "tests", "websocket", "conftest.py").splitlines()
+        names = git(folder, "ls-files", "tests", "websocket", "harness", "conftest.py").splitlines()
         held = {name: (folder / name).read_bytes() for name in names}
         held.pop("websocket/.gitkeep", None)
         assert held == expected

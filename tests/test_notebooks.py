@@ -125,7 +125,7 @@ def test_without_a_browser_a_cell_says_so_and_the_notebook_goes_on(wire, monkeyp
     async def no_browser(playwright):
         return None
 
-    monkeypatch.setitem(wire.testing, "launch_browser", no_browser)
+    monkeypatch.setattr(wire, "launch", no_browser)
     assert asyncio.run(wire.watch_browser("127.0.0.1:1", ["hello"])) == []
     drawn = [cell for cell in cells(FOLDER / "04_javascript.ipynb") if "draw_" in str(cell)]
     assert all("if events" in str(cell) for cell in drawn[1:])

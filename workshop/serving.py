@@ -23,6 +23,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from harness import loading
+from harness.mended import with_both_keys
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
@@ -241,11 +242,9 @@ def serve(project, port, python, again=False):
     app = load(project)
 
     async def asgi(scope, receive, send):
-        async def receive_both():
-            # Uvicorn leaves out the key that is None, and Quart then fails on an empty b"".
-            return {"text": None, "bytes": None, **await receive()}
-
-        await app(scope, receive_both if scope["type"] == "websocket" else receive, send)
+        if scope["type"] == "websocket":
+            receive = with_both_keys(receive)
+        await app(scope, receive, send)
 
     serve = project / "serve.py"  # how to serve it for real, from step 7 on
     settings = {

@@ -1,0 +1,104 @@
+"""A real browser: an installed Chromium, Chrome or Edge, and the project's page in it."""
+
+import re
+import shutil
+import time
+
+from harness.patience import within
+
+NEVER_LOADS = "the page does not finish loading: is there a loop without an end in its script?"
+NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"
+# What a page did before a test could look: the state's texts, and where it connected to.
+WATCH_STATE = """
+window.states = [];
+new MutationObserver(() => {
+  const text = document.querySelector("[role=status]")?.textContent.trim();
+  if (text && text !== states.at(-1)) states.push(text);
+}).observe(document, {subtree: true, childList: true, characterData: true});
+"""
+WATCH_SOCKET = """
+window.sockets = [];
+window.WebSocket = class extends EventTarget {
+  constructor(url) {
+    super();
+    sockets.push(this);
+    window.connectedTo = new URL(url, location.href.replace(/^http/, "ws")).href;
+  }
+  send() {}
+};
+"""
+
+
+async def launch(playwright):
+    """An installed Chromium, Chrome or Edge, without a window; None if there is none."""
+    from playwright.async_api import Error
+
+    # The first is made for this, and takes a third of the others' time.
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    found = filter(None, map(shutil.which, names))
+    ways = [{"executable_path": path} for path in found]
+    for way in [*ways, {"channel": "chrome"}, {"channel": "msedge"}, {}]:
+        try:
+            return await playwright.chromium.launch(**way)
+        except Error:
+            continue
+
+
+async def new_context(browser, milliseconds):
+    """A new browser's profile whose pages are waited for that long; `.problems` lists errors."""
+    context = await browser.new_context()
+    wait_up_to(context, milliseconds)
+    context.problems = []
+    context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
+    context.on("weberror", lambda problem: context.problems.append(describe(problem.error)))
+    return context
+
+
+def wait_up_to(context, milliseconds):
+    """For how long the pages of a context are waited for from now on."""
+    from playwright.async_api import expect
+
+    context.patience = milliseconds
+    context.set_default_timeout(milliseconds)
+    expect.set_options(timeout=milliseconds)
+
+
+def describe(error):
+    """Say what an exception in a page is, and where in its script."""
+    if not error.stack:  # a syntax error; which line it is in, the browser alone knows
+        return f"a script cannot be read: {error.message}"
+    where = re.search(r"/(static/[^?:]+):(\d+):\d+", error.stack)
+    return f"{where[1]}, line {where[2]}: {error.message}" if where else error.message
+
+
+async def open_page(context, url):
+    """A project's page, open in a browser; `states` in it is what its state has said."""
+    page = await context.new_page()
+    await page.add_init_script(WATCH_STATE)
+    await load(page, url)
+    return page
+
+
+async def open_page_at(context, url, address):
+    """The page at a URL as if it lived at another address: `connectedTo` is in it."""
+    page = await context.new_page()
+    await page.add_init_script(WATCH_SOCKET)
+
+    async def from_server(route):
+        path = route.request.url.removeprefix(address)
+        await route.fulfill(response=await route.fetch(url=url + path))
+
+    await page.route("**/*", from_server)
+    await load(page, address)
+    return page
+
+
+async def load(page, address):
+    """Open an address in a page, and wait for what follows as long as this needs."""
+    began, context = time.monotonic(), page.context
+    try:
+        await within(2 + context.patience / 1000, page.goto(address, timeout=0))
+    except TimeoutError:
+        raise AssertionError(NEVER_LOADS) from None
+    # Where this took long, what follows may take long, too: the machine is slow or busy.
+    wait_up_to(context, max(context.patience, 10_000 * (time.monotonic() - began)))

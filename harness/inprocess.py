@@ -1,0 +1,186 @@
+"""An app in this process: Quart's own test client for HTTP, and one for WebSockets.
+
+It speaks ASGI with the app, so it needs no server and no sockets, no threads and no processes.
+"""
+
+import asyncio
+import re
+import sys
+import warnings
+from pathlib import Path
+
+from quart import Response, got_request_exception, got_websocket_exception
+from quart.testing import QuartClient, TestApp
+
+from harness import failures, loading, patience
+from harness.patience import wait, within
+
+NEVER_YIELDS = ": does what it runs before serving wait for something that never comes?"
+NEVER_ENDS = ": does what it runs after serving wait for something that never comes?"
+STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
+
+
+def load(project):
+    """The project's app, loaded afresh for tests, or a NoApp that says what is wrong."""
+    never_awaited = remember_never_awaited()
+    try:
+        with loading.modules_beside(project):
+            app = loading.load(project)
+            app.settings = loading.settings(project)
+    except loading.NotLoaded as problem:
+        return failures.NoApp(str(problem))
+    app.test_client_class = InProcessClient
+    app.test_app_class = InProcessApp
+    app.errors, app.never_awaited, app.is_stuck = [], never_awaited, False
+    for signal in (got_request_exception, got_websocket_exception):
+        signal.connect(remember_error, app)
+    return app
+
+
+async def remember_error(app, exception):
+    app.errors.append(exception)
+
+
+def remember_never_awaited():
+    """A list to which Python's warnings of coroutines that were never awaited will be added."""
+    sys.set_coroutine_origin_tracking_depth(1)
+    found, show = [], warnings.showwarning
+
+    def remember(message, category, filename, lineno, file=None, line=None):
+        first, _, origin = str(message).partition("\n")
+        places = [*re.findall(r'File "(.+)", line (\d+)', origin), (filename, lineno)]
+        own = [(Path(name), line) for name, line in places if Path(name).parent in loading.PROJECTS]
+        if first.endswith("was never awaited") and own:
+            found.append(f"{own[0][0].name}, line {own[0][1]}: {first}")
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = remember
+    return found
+
+
+class InProcessConnection:
+    """A client's end of a WebSocket, speaking ASGI with the app: no server, no sockets."""
+
+    def __init__(self, app, scope):
+        self.app, self.scope, self.path = app, scope, scope["path"]
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}  # as Uvicorn has it
+        self.to_app, self.from_app = asyncio.Queue(), asyncio.Queue()
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.sent = None
+
+    async def __aenter__(self):
+        tasks_before = asyncio.all_tasks()
+        await self.to_app.put({"type": "websocket.connect"})
+        app = self.app(self.scope, self.to_app.get, self._take)
+        self.handler = asyncio.create_task(app)
+        # A real client waits for the handshake, so this one does too.
+        message = await self._next()
+        self.tasks = asyncio.all_tasks() - tasks_before - {asyncio.current_task()}
+        if message["type"] == "websocket.accept":
+            return self
+        await self._leave()
+        if message["type"] == "websocket.http.response.start":
+            headers = [(key.decode(), value.decode()) for key, value in message["headers"]]
+            body = b"".join(
+                [self.from_app.get_nowait()["body"] for _ in range(self.from_app.qsize())]
+            )
+            raise failures.Refused(self.app, self.path, Response(body, message["status"], headers))
+        raise failures.no_answer(self.app, self.path)
+
+    async def __aexit__(self, kind, error, trace):
+        if not await self._leave() and error is None:
+            raise failures.still_runs(self.path)
+
+    async def send(self, data):
+        self.sent = data
+        both = {"text": None, "bytes": None}  # as Hypercorn has it
+        key = "text" if isinstance(data, str) else "bytes"
+        await self.to_app.put({"type": "websocket.receive", **both, key: data})
+
+    async def receive(self):
+        message = await self._next()
+        if message["type"] == "websocket.close":
+            raise failures.Closed(
+                self.app, self.path, message.get("code", 1000), message.get("reason", "")
+            )
+        if message["type"] != "websocket.send":
+            raise failures.nothing_came(self.app, self.path, self.sent)
+        return message["bytes"] if message.get("text") is None else message["text"]
+
+    def stop_reading(self):
+        """Take nothing more from the app, which then has to wait with what it sends."""
+        self.reads.clear()
+
+    def read_again(self):
+        self.reads.set()
+
+    async def disconnect(self, code=1006):
+        await self.to_app.put({"type": "websocket.disconnect", "code": code})
+
+    async def close(self, code=1000):
+        await self.disconnect(code)
+
+    async def _take(self, message):
+        await self.reads.wait()
+        await self.from_app.put(message)
+
+    async def _next(self):
+        """What the app sends next, or a message of type None when it sends nothing."""
+        getting = asyncio.create_task(self.from_app.get())
+        await wait({getting, self.handler}, patience.DEADLINE)
+        if getting.done():
+            return getting.result()
+        getting.cancel()
+        if self.handler.done() and self.handler.exception():
+            self.app.errors.append(self.handler.exception())
+        return {"type": None} if self.from_app.empty() else self.from_app.get_nowait()
+
+    async def _leave(self):
+        """Disconnect, and return whether the handler has ended."""
+        await self.disconnect()
+        deadline = 0.1 if self.app.is_stuck else patience.DEADLINE  # once was long enough
+        await wait({self.handler}, deadline)
+        if not self.handler.done():
+            self.app.is_stuck = True
+            forget(self.tasks)
+        return self.handler.done()
+
+
+def forget(tasks):
+    """Let the event loop not wait for tasks that catch every CancelledError, when it is closed.
+
+    There is no public way: a bare `except` in a loop catches whatever is raised into it.
+    """
+    for task in tasks:
+        asyncio.tasks._unregister_task(task)
+    STUCK_TASKS.update(tasks)
+
+
+class InProcessApp(TestApp):
+    def __init__(self, app):
+        super().__init__(app, startup_timeout=None, shutdown_timeout=None)
+
+    async def startup(self):
+        try:
+            await within(2 * patience.DEADLINE, super().startup())
+        except TimeoutError:
+            raise AssertionError(f"the app does not start{NEVER_YIELDS}") from None
+
+    async def shutdown(self):
+        try:
+            await within(2 * patience.DEADLINE, super().shutdown())
+        except TimeoutError:
+            raise AssertionError(f"the app does not stop{NEVER_ENDS}") from None
+
+
+class InProcessClient(QuartClient):
+    websocket_connection_class = InProcessConnection
+
+    async def open(self, path, **options):
+        try:
+            response = await within(patience.DEADLINE, super().open(path, **options))
+        except TimeoutError:
+            raise failures.unanswered(path) from None
+        return failures.explained(self.app, path, response)

@@ -1,0 +1,53 @@
+"""The library behind the tests of the steps: small modules, of which some must run in a page."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from repo import ROOT
+
+MODULES = sorted((ROOT / "harness").glob("*.py"))
+IN_PROCESS = ["failures", "inprocess", "loading", "patience"]
+# What there is not in a page, or is of no use there.
+NOT_IN_A_PAGE = {"subprocess", "threading", "multiprocessing", "socket", "select", "http", "urllib"}
+NOT_IN_A_PAGE |= {"uvicorn", "websockets", "playwright", "redis", "pytest"}
+
+
+def imported_by(path):
+    """The full names of the modules that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_is_at_most_200_lines_long_and_says_what_it_knows(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 200
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_the_conftest_of_the_steps_is_at_most_120_lines_long():
+    lines = (ROOT / "steps/conftest.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_the_in_process_part_imports_nothing_that_a_page_has_not(name):
+    names = imported_by(ROOT / f"harness/{name}.py")
+    assert not {one.partition(".")[0] for one in names} & NOT_IN_A_PAGE
+    own = {one.split(".")[1] for one in names if one.startswith("harness.")}
+    assert own <= set(IN_PROCESS), "it imports a module that is not of this part"
+
+
+def test_the_in_process_part_loads_no_server_and_no_browser():
+    code = "import sys; from harness import inprocess; print(*sys.modules, sep='\\n')"
+    loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
+    packages = {"uvicorn", "websockets", "playwright", "redis", "pytest", "watchfiles"}
+    assert "harness.inprocess" in loaded
+    assert not packages & {name.partition(".")[0] for name in loaded}
