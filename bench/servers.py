@@ -14,8 +14,8 @@ import psutil
 
 from bench.contestants import node_environ
 from bench.load import HOST, LoadProblem
-from workshop.environment import end
 from workshop.serving import any_free_port
+from workshop.tied import end
 
 START_SECONDS = 20
 REDIS_OPTIONS = ["--bind", HOST, "--save", "", "--appendonly", "no"]

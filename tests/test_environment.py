@@ -217,7 +217,7 @@ def test_settings_of_pip_move_no_package_and_those_of_python_change_nothing(smal
 
 
 def test_what_pip_says_is_looked_at_before_it_is_believed(small):
-    before = f"{QUICKLY}\nimport workshop.environment as e\nrun = e._run\n"
+    before = f"{QUICKLY}\nimport workshop.installing as e\nrun = e._run\n"
     before += "e._run = lambda p, module, *a: run(p, module, *a) if module == 'venv' else ''"
     code, output = workshop(small, "run", before=before.replace("import workshop", PATH))
     assert code == 1

@@ -9,8 +9,8 @@ import os
 import subprocess
 
 from workshop import machine
-from workshop.environment import ROOT
 from workshop.steps import STEPS, all_exercises
+from workshop.venv import ROOT
 
 NAME = "Quart WebSocket Workshop"
 EMAIL = "workshop@example.invalid"  # a commit of this committer is one of ours

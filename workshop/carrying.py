@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from workshop.environment import ROOT
 from workshop.steps import all_exercises
+from workshop.venv import ROOT
 
 
 class CannotCarry(Exception):

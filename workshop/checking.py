@@ -18,8 +18,8 @@ from pathlib import Path
 
 from harness.patience import LONG_TURN, TURN, Patience, PatienceWithAnother
 from workshop import machine
-from workshop.environment import ROOT, end
-from workshop.tied import end_with
+from workshop.tied import end, end_with
+from workshop.venv import ROOT
 
 # In seconds of a quiet machine: on a busy one they pass more slowly.
 DEADLINE = 0.7  # seconds that a test waits for a message

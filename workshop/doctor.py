@@ -9,7 +9,7 @@ import urllib.request
 from importlib import metadata
 from pathlib import Path
 
-from workshop import environment, serving
+from workshop import environment, serving, venv
 
 
 def examine():
@@ -43,7 +43,7 @@ def examine():
         not _is_proxied(serving.HOST),
         f"set NO_PROXY={serving.HOST},localhost",
     )
-    writable, drift = _write(environment.ROOT)
+    writable, drift = _write(venv.ROOT)
     yield "this folder can be written to", writable, "copy the workshop to another folder"
     yield (
         "the folder's clock is this machine's",
@@ -56,7 +56,7 @@ def examine():
 
 
 def _not_as_locked():
-    for package, entry in environment.locked("default").items():
+    for package, entry in venv.locked("default").items():
         if "sys_platform" in entry.get("markers", ""):
             continue
         try:

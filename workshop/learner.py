@@ -15,8 +15,8 @@ import threading
 import time
 
 from workshop import watching
-from workshop.environment import ROOT
 from workshop.steps import UnknownTarget, all_exercises, find_exercise
+from workshop.venv import ROOT
 
 FOLDER = ROOT / "websocket"
 ATTEMPTS = ROOT / "attempts"

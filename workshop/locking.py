@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workshop.environment import LOCK, ROOT, SETS
+from workshop.venv import LOCK, ROOT, SETS
 
 PYTHONS = ("3.11", "3.12", "3.13")
 # What a marker has in it, and the platforms whose wheels are then locked.

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 from workshop import machine, serving
-from workshop.environment import ROOT, hand_over
+from workshop.environment import hand_over
+from workshop.venv import ROOT
 
 DOCS = ROOT / "docs"
 MADE = DOCS / "_build"

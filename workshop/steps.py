@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from workshop.environment import ROOT
+from workshop.venv import ROOT
 
 STEPS = ROOT / "steps"
 DEFAULT = "5"

@@ -6,8 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from workshop import machine
-from workshop.environment import ROOT, ensure, hand_over, network_variables
+from workshop.environment import ensure, hand_over
+from workshop.installing import network_variables
 from workshop.steps import STEPS
+from workshop.venv import ROOT
 
 PLAN = """\
 Testing every step, exercise and mistake, the command, docs and notebooks: two to five minutes.

@@ -3,6 +3,7 @@
 Usage: python tied.py MODULE [ARGUMENT]…, with a pipe for standard input.
 """
 
+import contextlib
 import os
 import runpy
 import signal
@@ -17,6 +18,16 @@ def end_with(parent):
     if os.name == "nt":
         os._exit(1)
     os.killpg(0, signal.SIGKILL)
+
+
+def end(child):
+    """End a process that leads a session of its own and, but on Windows, all that it started."""
+    with contextlib.suppress(OSError):  # it may have ended by itself
+        if os.name == "nt":
+            child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 if __name__ == "__main__":

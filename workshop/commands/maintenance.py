@@ -4,7 +4,7 @@ import subprocess
 
 import click
 
-from workshop import carrying, environment, machine, testing
+from workshop import carrying, environment, machine, testing, venv
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
@@ -29,9 +29,9 @@ def carry(file):
     except carrying.CannotCarry as problem:
         raise click.ClickException(str(problem)) from None
     for path in changed:
-        click.echo(f"changed: {path.relative_to(environment.ROOT)}")
+        click.echo(f"changed: {path.relative_to(venv.ROOT)}")
     for path in different:
-        click.echo(f"differs, so change it by hand: {path.relative_to(environment.ROOT)}")
+        click.echo(f"differs, so change it by hand: {path.relative_to(venv.ROOT)}")
 
 
 @click.command(hidden=True)

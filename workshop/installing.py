@@ -1,0 +1,238 @@
+"""Making .venv from Pipfile.lock, by the standard library's venv and by pip.
+
+What is half-made has the file UNFINISHED in it; what was there before is kept aside until its
+successor is complete.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from workshop import machine, venv
+from workshop.tied import end
+from workshop.venv import PYTHON, ROOT, SET_ASIDE, SETS, STAMP, UNFINISHED, VENV
+
+# What pip may be told by a user's settings: where packages come from, and nothing of where they go.
+PIP_SETTINGS = {
+    *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert"),
+    *("client-cert", "timeout", "default-timeout", "retries", "cache-dir", "no-cache-dir"),
+    *("keyring-provider", "use-feature"),
+}
+# What pip or venv print when something is wrong, and what to tell the user.
+CAUSES = (
+    (r"No space left|not enough space", "the disk is full: make room, then run this again"),
+    (r"Read-only file system", f"{ROOT} cannot be written to: copy the workshop to another folder"),
+    (r"Permission denied|PermissionError", f"{ROOT} may not be written to by you: check its owner"),
+    (
+        r"Refusing to create a venv",
+        f"no environment can have {os.pathsep!r} in its path: move the workshop to another folder",
+    ),
+    (
+        r"DO NOT MATCH THE HASHES",
+        "a package is not the one that Pipfile.lock names: try again, and on another network",
+    ),
+    (
+        r"NewConnectionError|ConnectTimeout|ReadTimeout|Failed to (resolve|establish)|ProxyError"
+        r"|ConnectionError|name resolution|No matching distribution|Network is unreachable",
+        "no package index can be reached: connect to a network, or set PIP_NO_INDEX=1 and "
+        "PIP_FIND_LINKS=FOLDER to install from a folder of packages",
+    ),
+    (
+        r"ensurepip",
+        "this Python cannot make environments: install its venv module "
+        "(on Debian and Ubuntu: sudo apt install python3-venv)",
+    ),
+)
+
+
+class EnvironmentFailed(Exception):
+    """The packages are not installed; the message says why and what to do."""
+
+
+def make(last, lock, is_inside):
+    """Make .venv hold the sets up to `last`; `lock` is the file of the lock that is held.
+
+    Raises EnvironmentFailed or OSError; a working .venv is kept then.
+    """
+    if is_inside or (venv.works() and venv.is_whole()):
+        _install(last, lock)
+        return
+    with _kept_unless_replaced():
+        _create(lock)
+        _install(last, lock)
+
+
+def network_variables():
+    """The names of variables that say how packages are fetched, for children that fetch some."""
+    of_pip = {f"PIP_{key.upper().replace('-', '_')}" for key in PIP_SETTINGS}
+    return {*machine.NETWORK, *of_pip, "PIP_CONFIG_FILE"}
+
+
+@contextlib.contextmanager
+def _kept_unless_replaced():
+    """Set the .venv that is there aside; put it back if the new one does not get finished."""
+    if VENV.is_symlink():
+        raise EnvironmentFailed(".venv is a link to an environment that can't be used: remove it")
+    if VENV.exists():
+        if UNFINISHED.exists():
+            print("Making .venv again, because it wasn't finished.")
+            shutil.rmtree(VENV)
+        else:
+            print(f"Making .venv again, because {_what_is_wrong()}.")
+            shutil.rmtree(SET_ASIDE, ignore_errors=True)  # what replaced it was complete
+            VENV.rename(SET_ASIDE)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(VENV, ignore_errors=True)
+        if SET_ASIDE.exists():
+            SET_ASIDE.rename(VENV)
+        raise
+    shutil.rmtree(SET_ASIDE, ignore_errors=True)
+
+
+def _what_is_wrong():
+    if not venv.is_in_place():
+        return "this folder was moved"
+    return (
+        "it isn't complete"
+        if venv.works() or not venv.config()
+        else "its Python is gone or too old"
+    )
+
+
+def _create(lock):
+    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+        raise EnvironmentFailed(cause("ensurepip"))
+    with _Progress("Making .venv") as progress:
+        VENV.mkdir()
+        UNFINISHED.touch()
+        _run(sys.executable, "venv", [str(VENV)], machine.environ(), lock, progress.show)
+
+
+def _install(last, lock):
+    """Install the sets up to `last`, each package checked against its hashes in the lock file."""
+    STAMP.unlink(missing_ok=True)
+    sets = venv.up_to(last)
+    packages = {name: entry for group in sets for name, entry in venv.locked(group).items()}
+    requirements = VENV / "requirements.txt"
+    requirements.write_text(
+        "".join(_requirement(*item) for item in packages.items()), encoding="utf-8", newline="\n"
+    )
+    with _Progress(f"Installing {SETS[last]}", len(packages)) as progress:
+        options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
+        pip = ["install", *options, "-r", str(requirements)]
+        output = _run(PYTHON, "pip", pip, _pip_environ(lock), lock, progress.show)
+    if missing := _missing(packages, output):
+        raise EnvironmentFailed(
+            f"pip says that all is installed, but .venv lacks {', '.join(missing)}: "
+            "delete .venv and try again"
+        )
+    venv.stamp(sets)
+    UNFINISHED.unlink(missing_ok=True)
+
+
+def _missing(packages, output):
+    """The names of packages that pip did not leave out for this Python, and that are not there."""
+    left_out = set(re.findall(r"^Ignoring (\S+): markers", output, re.MULTILINE))
+    there = {_plain(info.name.partition("-")[0]) for info in venv.infos()}
+    return [name for name in packages if name not in left_out and _plain(name) not in there]
+
+
+def _plain(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _pip_environ(lock):
+    """The variables for pip, with a user's settings of where packages come from, and no others."""
+    variables = machine.environ(also=machine.NETWORK)
+    of_pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    listed = _run(PYTHON, "pip", ["config", "list"], {**variables, **of_pip}, lock)
+    found = re.findall(r"^(global|install|:env:)\.([\w-]+)=(.+)$", listed, re.MULTILINE)
+    settings = {}
+    for section in ("global", "install", ":env:"):  # the later ones count
+        settings |= {key: value for where, key, value in found if where == section}
+    for key in PIP_SETTINGS & settings.keys():
+        variables[f"PIP_{key.upper().replace('-', '_')}"] = ast.literal_eval(settings[key])
+    return {**variables, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def _requirement(name, entry):
+    marker = f" ; {entry['markers']}" if "markers" in entry else ""
+    hashes = "".join(f" --hash={value}" for value in entry["hashes"])
+    return f"{name}{entry['version']}{marker}{hashes}\n"
+
+
+def _run(python, module, arguments, environ, lock, show=lambda line: None):
+    """Run a module and return its output, line by line to `show`, too.
+
+    It ends with this process, and has the lock until then. Raises EnvironmentFailed with the cause
+    if it fails.
+    """
+    output = []
+    tied = str(ROOT / "workshop/tied.py")
+    child = subprocess.Popen(
+        [str(python), tied, module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env={**environ, "PYTHONUTF8": "1"},
+        start_new_session=True,  # so that Ctrl-C comes here alone, and ends it with its children
+        **({} if os.name == "nt" else {"pass_fds": [lock.fileno()]}),
+    )
+    try:
+        for line in child.stdout:
+            output.append(line)
+            show(line)
+        child.wait()
+    except BaseException:
+        end(child)
+        raise
+    if child.returncode:
+        raise EnvironmentFailed(cause("".join(output)))
+    return "".join(output)
+
+
+def cause(output):
+    """What to tell the user of what pip or venv printed."""
+    for pattern, sentence in CAUSES:
+        if re.search(pattern, output):
+            return sentence
+    return (
+        output.strip().rpartition("\n")[2].removeprefix("ERROR: ").rstrip(".") or "no reason given"
+    )
+
+
+class _Progress:
+    """A line that says what is being done and how far it is; it moves on a terminal only."""
+
+    def __init__(self, title, total=0):
+        self.title, self.total, self.done = title, total, 0
+        self.started = time.monotonic()
+
+    def __enter__(self):
+        print(f"{self.title} …", end="" if machine.is_terminal(sys.stdout) else "\n", flush=True)
+        return self
+
+    def show(self, line):
+        self.done += line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring "))
+        if machine.is_terminal(sys.stdout):
+            stage = f"{self.done} of {self.total}" if self.total else ""
+            if line.startswith("Installing collected packages"):
+                stage = "unpacking"
+            print(f"\r\033[K{self.title} … {stage}", end="", flush=True)
+
+    def __exit__(self, kind, error, trace):
+        seconds = time.monotonic() - self.started
+        result = "stopped" if kind else f"done in {seconds:.0f} s"
+        print(
+            f"\r\033[K{self.title}: {result}" if machine.is_terminal(sys.stdout) else f"  {result}"
+        )
