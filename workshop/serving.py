@@ -234,8 +234,9 @@ def serve(project, port, again=False):
 
     async def asgi(scope, receive, send):
         async def receive_both():
-            # Uvicorn leaves out the key that is None, and Quart then fails on an empty b"".
-            return {"text": None, "bytes": None, **await receive()}
+            # Quart looks for a text where the bytes are empty, and would fail without one.
+            message = await receive()
+            return {"text": message.get("bytes"), **message}
 
         await app(scope, receive_both if scope["type"] == "websocket" else receive, send)
 
