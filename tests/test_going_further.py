@@ -749,8 +749,9 @@ async def say_surely(host, name, number_of_messages):
 @pytest.mark.skipif(os.name == "nt", reason="Uvicorn's workers are ended by SIGKILL here")
 async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url):
     process, host = serve(
-        SCALE_OUT, "--workers", "4", REDIS_URL=redis_url, QUART_LOG_SIZE="10000", **NO_LIMITS
-    )
+        SCALE_OUT, "--workers", "4", REDIS_URL=redis_url, QUART_LOG_SIZE="10000",
+        QUART_TCP_PORT=str(free_port()), **NO_LIMITS  # only one of them can have the port
+    )  # fmt: skip
     (await let_in(f"ws://{host}/api/v3/ws")).transport.abort()
     clients = [Client(host) for _ in range(200)]
     listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]

@@ -12,6 +12,6 @@ async def tcp_source(port, broadcast):
                 broadcast(line.decode().rstrip("\r\n"))
 
     server = await asyncio.start_server(tcp_client, "127.0.0.1", port)
-    print(f"Listening on TCP port {port}: each line becomes a message.")
+    print("Each line sent to TCP port", port, "becomes a message.")
     yield  # until the app stops
     server.close()

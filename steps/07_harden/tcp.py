@@ -36,6 +36,6 @@ async def tcp_source(port, append, rate, size, clients):
                             pass
 
     server = await asyncio.start_server(tcp_client, "127.0.0.1", port, limit=size)
-    print(f"Listening on TCP port {port}: each line becomes a message.")
+    print("Each line sent to TCP port", port, "becomes a message.")
     yield  # until the app stops
     server.close()

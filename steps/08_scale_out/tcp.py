@@ -38,7 +38,12 @@ async def tcp_source(port, append, rate, size, clients):
                         while await reader.read(65536):
                             pass
 
-    server = await asyncio.start_server(tcp_client, "127.0.0.1", port, limit=size)
-    print(f"Listening on TCP port {port}: each line becomes a message.")
-    yield  # until the app stops
-    server.close()
+    try:
+        server = await asyncio.start_server(tcp_client, "127.0.0.1", port, limit=size)
+    except OSError as error:  # another worker was faster
+        print(f"Not listening on TCP port {port}: {error}")
+        yield
+    else:
+        print("Each line sent to TCP port", port, "becomes a message.")
+        yield  # until the app stops
+        server.close()
