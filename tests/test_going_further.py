@@ -31,10 +31,10 @@ NO_LIMITS = {
     "QUART_CONNECTIONS": "10000",
     "QUART_CONNECTIONS_PER_ADDRESS": "10000",
 }
-# Serves as serve.py does, but waits one second only, and the system keeps little for each client.
+# Serves as serve.py does, but waits less, and with small buffers in the system.
 IMPATIENT = """
 import socket, sys, protocol, serve, uvicorn
-protocol.PATIENCE = 1
+protocol.PATIENCE, protocol.BACKLOG = 4, 2**18
 connection_made = protocol.BoundedWebSocket.connection_made
 def with_small_buffer(self, transport):
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
@@ -249,7 +249,8 @@ HANDSHAKE = (
 async def connect_raw(host, reads=True):
     """Become a WebSocket by hand: its reader and its writer."""
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        sock.setsockopt(socket.SOL_SOCKET, buffer, 16384)
     sock.setblocking(False)
     address, _, port = host.partition(":")
     await asyncio.get_running_loop().sock_connect(sock, (address, int(port)))
@@ -367,13 +368,13 @@ async def test_who_attacks_the_protocol_is_cut_off_and_costs_next_to_nothing(ser
     biggest = [before]
 
     async def attack(writer, again):
-        """Whether it is cut off before it has sent 64 MiB, and within 10 s."""
+        """Whether it is cut off before it has sent 2 MiB, and within 10 s."""
         port = writer.get_extra_info("sockname")[1]
         if again == PIECE * 1000:
             writer.write(b"\x01\x80\0\0\0\0")  # the first piece
         sent, deadline = 0, time.monotonic() + 10
         try:
-            while sent < 64 * 2**20 and time.monotonic() < deadline:
+            while sent < 2 * 2**20 and time.monotonic() < deadline:
                 async with asyncio.timeout(20):
                     writer.write(again)
                     await writer.drain()
@@ -678,11 +679,11 @@ async def test_1010_idle_connections_to_nginx_lock_nobody_out(behind_nginx):
 
 
 async def test_nginx_answers_a_flood_of_requests_with_503(behind_nginx):
-    answers = await asyncio.gather(
-        *(ask_nginx(behind_nginx, f"{GET}\r\n".encode()) for _ in range(200))
-    )
-    refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503")]
-    assert 0 < len(refused) < 200, f"of 200 requests at once, {len(refused)} were refused"
+    one = GET.replace("Connection: close\r\n", "") + "\r\n"
+    answers = await ask_nginx(behind_nginx, (199 * one + GET + "\r\n").encode())
+    let_in, refused = answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 503")
+    assert let_in >= 100, f"a hundred requests at once are nothing special: {let_in}"
+    assert refused > 0, "two hundred requests at once are too many, and all were let in"
 
 
 async def test_where_no_proxy_is_expected_nobody_can_make_up_an_address(serve):

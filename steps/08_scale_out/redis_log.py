@@ -16,23 +16,17 @@ from log import Log, LogAway
 logger = logging.getLogger(__name__)
 STREAM, NAME, PROBE = "workshop:messages", "workshop:log", "workshop:probe"  # keys in Redis
 # Redis runs a script as a whole, with nothing else in between: so all servers agree on one log.
-# The log is made anew if it is not there, if somebody else has written into it (ARGV[4] names such
-# a log), or if it has lost messages: a server has copied up to ARGV[3] of the log named ARGV[2].
+# It is made anew if it is not there, if somebody else has written into it (ARGV[4] names such a
+# log), or if it has lost messages: a server has copied up to ARGV[3] of the log named ARGV[2].
 FIND_OR_MAKE = """
-local name, kind = redis.call('type', KEYS[2]).ok, redis.call('type', KEYS[1]).ok
-if name == 'string' and kind == 'stream' then
-  name = redis.call('get', KEYS[2])
-  local info = redis.call('xinfo', 'stream', KEYS[1])
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then
-      local last = tonumber(string.match(info[i + 1], '^0%-(%d+)$'))
-      local has_lost = last and name == ARGV[2] and last < tonumber(ARGV[3])
-      if last and not has_lost and name ~= ARGV[4] then return name end
-    end
-  end
+local name = redis.call('type', KEYS[2]).ok == 'string' and redis.call('get', KEYS[2])
+if redis.call('type', KEYS[1]).ok == 'stream' and name and name ~= ARGV[4] then
+  local newest = redis.call('xrevrange', KEYS[1], '+', '-', 'count', 1)[1]
+  local last = newest and tonumber(string.match(newest[1], '^0%-(%d+)$')) or 0
+  if name ~= ARGV[2] or last >= tonumber(ARGV[3]) then return name end
 end
 redis.call('del', KEYS[1])
-redis.call('xgroup', 'create', KEYS[1], 'none', '$', 'mkstream')
+redis.call('xgroup', 'create', KEYS[1], 'none', '$', 'mkstream')  -- an empty stream
 redis.call('set', KEYS[2], ARGV[1])
 return ARGV[1]
 """
@@ -44,8 +38,8 @@ class RedisLog(Log):
     def __init__(self, size, url):
         super().__init__(size)
         self.size, self.name, self.copied, self.spoiled = size, "", "", ""
+        self.waiting, self.lock = [], asyncio.Lock()
         self.troubles = {}  # what cannot be done, and the kind of error
-        self.outbox = asyncio.Queue()
         # No retries: a message whose answer was lost would be stored twice.
         options = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 3, "decode_responses": True}
         try:
@@ -55,57 +49,49 @@ class RedisLog(Log):
             raise SystemExit(f"{what}: {error}") from None
 
     async def running(self):
-        tasks = [asyncio.create_task(job) for job in (self._reading(), self._writing())]
+        reading = asyncio.create_task(self._reading())
         with suppress(TimeoutError):  # without its log, a server starts all the same
             async with asyncio.timeout(3):
                 while not self.name:
                     await self.news.wait()
         yield
-        for task in tasks:
-            task.cancel()
+        reading.cancel()
         await self.redis.aclose()
 
     async def check(self):
         if not self.name:
             raise LogAway
+        # There is no such stream, so this adds nothing; but Redis refuses it if it cannot add.
+        await self._write(self.redis.xadd(PROBE, {"text": ""}, nomkstream=True))
+
+    async def append(self, message):
+        """Have a message stored; clients get it when it comes back from Redis."""
+        if not self.name:
+            raise LogAway
+        self.waiting.append(message)
+        if len(self.waiting) == 1:
+            self.storing = asyncio.create_task(self._store())
+        await asyncio.shield(self.storing)  # also if its sender leaves
+
+    async def _store(self):
+        async with self.lock:  # meanwhile, more messages wait for the next batch
+            batch, self.waiting = self.waiting, []
+            # In one transaction, so that a burst comes back, and goes out, as one.
+            async with self.redis.pipeline() as pipeline:
+                options = {"maxlen": self.size, "approximate": False, "nomkstream": True}
+                for message in batch:
+                    pipeline.xadd(STREAM, {"text": message}, "0-*", **options)
+                if not all(await self._write(pipeline.execute())):  # the stream is gone
+                    raise LogAway
+
+    async def _write(self, command):
         try:
-            # There is no such stream, so this adds nothing; but Redis refuses it if it cannot add.
-            await self.redis.xadd(PROBE, {"text": ""}, nomkstream=True)
+            answer = await command
         except RedisError as error:
             self._report("written to", error)
             raise LogAway from None
         self._report("written to")
-
-    async def append(self, message):
-        """Have a message stored; clients get it when it comes back from Redis."""
-        if not self.name:  # nobody knows which log it would go to
-            raise LogAway
-        stored = asyncio.get_running_loop().create_future()
-        self.outbox.put_nowait((message, stored))
-        await stored
-
-    async def _writing(self):
-        while True:
-            batch = [await self.outbox.get()]
-            while not self.outbox.empty():
-                batch.append(self.outbox.get_nowait())
-            answer = None
-            try:
-                # In one transaction, so that a burst comes back, and goes out, as one.
-                async with self.redis.pipeline() as pipeline:
-                    options = {"maxlen": self.size, "approximate": False, "nomkstream": True}
-                    for message, _ in batch:
-                        pipeline.xadd(STREAM, {"text": message}, "0-*", **options)
-                    if not all(await pipeline.execute()):  # the stream is gone
-                        answer = LogAway()
-                self._report("written to")
-            except RedisError as error:
-                self._report("written to", error)
-                answer = LogAway()
-            for _, stored in batch:
-                if not stored.done():  # its sender may have left
-                    stored.set_exception(answer) if answer else stored.set_result(None)
-                self.outbox.task_done()
+        return answer
 
     async def _reading(self):
         while True:
@@ -122,9 +108,8 @@ class RedisLog(Log):
                 self.spoiled = self.copied
             self.name = ""
             await self.redis.connection_pool.disconnect()  # the connections are broken now
-            await self.outbox.join()  # senders are told before they are closed
+            await asyncio.sleep(0.2)  # senders are told before they are closed
             self._wake()
-            await asyncio.sleep(0.2)
 
     async def _find_or_make(self):
         mine = secrets.token_hex(4), self.copied, self.last, self.spoiled
@@ -148,12 +133,11 @@ class RedisLog(Log):
             first, _, number = entry_id.partition("-")
             if first != "0" or entry.keys() != {"text"}:
                 raise ValueError(entry_id)
-            if int(number) <= self.last:  # copied meanwhile
-                continue
             if int(number) > self.last + 1:  # what is between is no longer kept
                 self.messages.clear()
-            self.last = int(number)
-            self.messages.append(entry["text"])
+            if int(number) > self.last:  # not copied meanwhile
+                self.last = int(number)
+                self.messages.append(entry["text"])
         self._wake()
         return bool(streams)
 
@@ -172,7 +156,5 @@ class RedisLog(Log):
         kind = type(error).__name__ if error else ""
         if kind != self.troubles.get(what, ""):
             self.troubles[what] = kind
-            if error:
-                logger.error("The log in Redis cannot be %s: %s", what, error)
-            else:
-                logger.warning("The log in Redis can be %s again.", what)
+            words = f"cannot be {what}: {error}" if error else f"can be {what} again."
+            logger.log(logging.ERROR if error else logging.WARNING, "The log in Redis %s", words)

@@ -38,12 +38,10 @@ async def tcp_source(port, append, rate, size, clients):
                         while await reader.read(65536):
                             pass
 
-    try:
+    server = None
+    with suppress(OSError):  # another worker may have been faster
         server = await asyncio.start_server(tcp_client, "127.0.0.1", port, limit=size)
-    except OSError as error:  # another worker was faster
-        print(f"Not listening on TCP port {port}: {error}")
-        yield
-    else:
         print("Each line sent to TCP port", port, "becomes a message.")
-        yield  # until the app stops
+    yield  # until the app stops
+    if server:
         server.close()
