@@ -43,13 +43,13 @@ class Origins:
         """Whether a page of this origin may connect to this host; logs each refusal once."""
         # Any name may lead to this machine, so only its own names count by themselves.
         is_local = host.partition(":")[0] in ("127.0.0.1", "localhost")
-        own = {f"http://{host}", f"https://{host}"} if is_local else set()
+        same_origin = {f"http://{host}", f"https://{host}"} if is_local else set()
         # Browsers always send an origin, and no page can change it; other clients may omit it.
-        if not origin or origin in own | self.listed:
+        if not origin or origin in same_origin | self.listed:
             return True
         if origin not in self.refused and len(self.refused) < MOST_REFUSALS:
             self.refused.add(origin)
-            expected = " or ".join(sorted(own | self.listed)) or "http://localhost"
+            expected = " or ".join(sorted(same_origin | self.listed)) or "http://localhost"
             logger.warning(
                 "403: a page of %.100s asked for %.100s, where only pages of %s may connect: "
                 "QUART_ORIGINS lists more.",
@@ -63,13 +63,13 @@ class Origins:
 class Room:
     """Counts who is connected: so many in all, and so many from each address."""
 
-    def __init__(self, size, size_per_address):
-        self.size, self.size_per_address = size, size_per_address
+    def __init__(self, size, per_address):
+        self.size, self.per_address = size, per_address
         self.taken = Counter()
 
     @contextmanager
     def seat(self, address):
-        if self.taken[address] >= self.size_per_address:
+        if self.taken[address] >= self.per_address:
             abort(429)
         if self.taken.total() >= self.size:
             abort(503)

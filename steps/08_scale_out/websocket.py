@@ -20,8 +20,8 @@ app.config["MAX_CONTENT_LENGTH"] = MESSAGE_SIZE
 app.config.from_prefixed_env()  # the environment's QUART_TCP_PORT becomes TCP_PORT here
 log = open_log(app.config.get("LOG_SIZE", 1000))
 origins = Origins(app.config.get("ORIGINS", ""))
-seats = app.config.get("CONNECTIONS_PER_ADDRESS", 100)
-room = Room(app.config.get("CONNECTIONS", 1000), seats)
+per_address = app.config.get("CONNECTIONS_PER_ADDRESS", 100)
+room = Room(app.config.get("CONNECTIONS", 1000), per_address)
 rate = app.config.get("RATE", 20)  # messages a second, for each client
 posts = TokenBucket(rate)
 
@@ -119,4 +119,4 @@ async def log_away(_):
 
 app.while_serving(log.running)
 if port := app.config.get("TCP_PORT"):
-    app.while_serving(lambda: tcp_source(port, log.append, rate, MESSAGE_SIZE, seats))
+    app.while_serving(lambda: tcp_source(port, log.append, rate, MESSAGE_SIZE, per_address))
