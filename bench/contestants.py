@@ -18,7 +18,7 @@ from bench.load import logged, plain
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ROOT / "steps"
 PEERS = ROOT / "bench/peers"
-SANSIO = "websockets-sansio"
+SANSIO, BOUNDED = "websockets-sansio", "protocol:BoundedWebSocket"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Contestant:
             "--host": "127.0.0.1",
             "--port": port,
             # From step 7 on, a step says itself how it is served.
-            "--ws": "serve:WebSocket" if (self.folder / "serve.py").is_file() else SANSIO,
+            "--ws": BOUNDED if (self.folder / "protocol.py").is_file() else SANSIO,
             "--ws-per-message-deflate": str(deflate).lower(),
             "--loop": "asyncio",
             "--workers": self.workers,
@@ -117,6 +117,7 @@ REDIS = step("step 8, Redis", "08_scale_out", needs=("redis",))
 ALL = [
     step("step 5", "05_broadcast", "/api/v2/ws", plain),
     step("step 6", "06_resume"),
+    step("step 6, bypass", ROOT / "bench/bypass"),
     step("step 7", "07_harden"),
     step("step 8", "08_scale_out"),
     REDIS,

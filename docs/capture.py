@@ -70,10 +70,11 @@ class Terminal:
         self.environ = {
             **os.environ,
             **{"COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
-            **{"QUART_TCP_PORT": "0", "GIT_CONFIG_GLOBAL": os.devnull},
+            "GIT_CONFIG_GLOBAL": os.devnull,
             "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
         }
         self.environ.pop("FORCE_COLOR", None)
+        self.environ.pop("QUART_TCP_PORT", None)
         self.folder = clone
         self.screen = ""
 
@@ -211,11 +212,6 @@ def ask(port, path, data=None):
     return f"$ curl {words}{url}\n{answer}"
 
 
-def post(port):
-    """What curl shows of a POST that is no message."""
-    return ask(port, "/api/v2/messages", b"")
-
-
 def resume(port, other_port=None):
     """What a terminal shows of a client that leaves, and comes back, here or to another server."""
     alice = Talk(f"ws://127.0.0.1:{port}/api/v3/ws")
@@ -269,7 +265,6 @@ def redis_server(folder):
 def scaled_out(terminal):
     """Step 8: two servers with one Redis are a room, and say when it is gone."""
     shown = {}
-    terminal.environ["QUART_TCP_PORT"] = ""
     with redis_server(terminal.folder) as (redis, terminal.environ["REDIS_URL"]):
 
         def with_both(port):
@@ -334,8 +329,6 @@ def capture_all(clone):
     terminal.serve("quart --app websocket run", "Running on", talk)
     yield captured("talk")
     terminal.folder = clone / "steps/05_broadcast"
-    terminal.serve("quart --app websocket run", "Running on", post)
-    yield captured("post")
     terminal.environ["QUART_TCP_PORT"] = str(free_port())
     terminal.serve("quart --app websocket run", "Running on", terminal.say_by_tcp)
     yield captured("tcp")
@@ -343,6 +336,7 @@ def capture_all(clone):
     for function in (resume, new_log):
         terminal.serve("quart --app websocket run", "Running on", function)
         yield captured(function.__name__)
+    del terminal.environ["QUART_TCP_PORT"]
     terminal.folder = clone / "steps/07_harden"
     terminal.serve("python serve.py", "running on")
     yield captured("serve")
@@ -355,7 +349,6 @@ def capture_all(clone):
             yield captured(f"fault_{fault}_{step}")
     terminal.folder = clone / "steps/08_scale_out"
     yield from scaled_out(terminal)
-    terminal.environ["QUART_TCP_PORT"] = "0"
     for step, test in (
         ("01_structure", "structure"),
         ("02_install", "install"),

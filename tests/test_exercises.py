@@ -124,11 +124,11 @@ def test_an_exercise_says_what_a_learner_and_an_instructor_need(exercise):
 def test_the_step_from_start_to_solution_is_small(exercise):
     changed = 0
     for name, solution in exercise.solution.items():
-        # serve.py belongs to no task: it is there to be read.
-        if not name.endswith((".css", ".svg", "serve.py")):
+        # serve.py and protocol.py belong to no task: they are there to be read.
+        if not name.endswith((".css", ".svg", "serve.py", "protocol.py")):
             old, new = code_lines(exercise.start.get(name, b"")), code_lines(solution)
             changed += sum(line.startswith("+ ") for line in difflib.ndiff(old, new))
-    limit = 60 if int(exercise.number) <= 5 else 165  # those who go further have come far
+    limit = 60 if int(exercise.number) <= 5 else 180  # those who go further have come far
     assert changed <= limit, f"{changed} lines of code are to be written"
 
 

@@ -33,7 +33,7 @@ SUFFERS = {  # what is seen at step 5: the words that lead to a label, and what 
         (r"a frame without a mask", r"closed with 1002"),
         (r"a binary message", r"let through; everyone gets b'binary'"),
         (r"JSON that is cut off", r"let through; everyone gets '{\"last\": '"),
-        (r"a TCP line, not UTF-8", r"Send lines of UTF-8"),
+        (r"a TCP line, not UTF-8", r"nothing"),
     ],
     "storm --clients 60": [
         (r"let in", r"60 of 60 in"),

@@ -1,18 +1,26 @@
 """Steps 6 to 8 in earnest: on real servers in processes of their own, cut off, flooded, killed."""
 
 import asyncio
+import inspect
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import ssl
 import sys
+import time
+import tomllib
 from contextlib import asynccontextmanager, suppress
 
 import psutil
 import pytest
+import uvicorn
 from repo import ROOT, STEPS, free_port, get_when_served
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.protocol import State
@@ -23,17 +31,21 @@ NO_LIMITS = {
     "QUART_CONNECTIONS": "10000",
     "QUART_CONNECTIONS_PER_ADDRESS": "10000",
 }
-# Serves as serve.py does, but waits for nobody as long as that.
+# Serves as serve.py does, but waits less, and with small buffers in the system.
 IMPATIENT = """
-import sys, serve, uvicorn
-serve.PATIENCE = 1
+import socket, sys, protocol, serve, uvicorn
+protocol.PATIENCE, protocol.BACKLOG = 4, 2**18
+connection_made = protocol.BoundedWebSocket.connection_made
+def with_small_buffer(self, transport):
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    connection_made(self, transport)
+protocol.BoundedWebSocket.connection_made = with_small_buffer
 uvicorn.run("websocket:app", port=int(sys.argv[1]), **serve.SETTINGS)
 """
-# Serves as serve.py does, but the app's minutes are half a second long.
-SHORT_MINUTES = """
-import asyncio, sys, serve, uvicorn
-wait_for = asyncio.wait_for
-asyncio.wait_for = lambda awaitable, timeout: wait_for(awaitable, timeout / 120)
+# Serves as serve.py does, but a TCP client may be silent for half a second only.
+SHORT_QUIET = """
+import sys, serve, tcp, uvicorn
+tcp.QUIET = 0.5
 uvicorn.run("websocket:app", port=int(sys.argv[1]), **serve.SETTINGS)
 """
 # Cuts each WebSocket off soon after it came.
@@ -112,6 +124,11 @@ def serve(start):
 
 def rss(process):
     return psutil.Process(process.process.pid).memory_info().rss
+
+
+def ports_of_clients(process):
+    connections = psutil.Process(process.process.pid).net_connections("tcp4")
+    return {one.raddr.port for one in connections if one.raddr}
 
 
 def end_of(process):
@@ -229,6 +246,30 @@ HANDSHAKE = (
 )
 
 
+async def connect_raw(host, reads=True):
+    """Become a WebSocket by hand: its reader and its writer."""
+    sock = socket.socket()
+    for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        sock.setsockopt(socket.SOL_SOCKET, buffer, 16384)
+    sock.setblocking(False)
+    address, _, port = host.partition(":")
+    await asyncio.get_running_loop().sock_connect(sock, (address, int(port)))
+    reader, writer = await asyncio.open_connection(sock=sock)
+    writer.write(HANDSHAKE)
+    await reader.readuntil(b"\r\n\r\n")
+    if not reads:
+        writer.transport.pause_reading()
+        return reader, writer
+
+    async def reading():
+        with suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+
+    writer.reading = asyncio.create_task(reading())
+    return reader, writer
+
+
 async def test_300_mib_pushed_at_step_7_grow_it_by_at_most_20_mb(serve):
     process, host = serve(HARDEN)
     await say(host, ["warm-up"])
@@ -260,11 +301,6 @@ async def test_on_sigterm_clients_are_told_and_the_server_is_gone_at_once(step, 
     async with connect(url, proxy=None) as alice, connect(url, proxy=None) as bob:
         bob.transport.pause_reading()
         await alice.recv()
-        _, writer = await asyncio.open_connection(*host.split(":"))
-        writer.write(
-            b"POST /api/v2/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
-        )
-        writer.write(b"half")
         await alice.ping()
         process.process.send_signal(signal.SIGTERM)
         _, output = await asyncio.to_thread(process.end, 1)
@@ -273,48 +309,54 @@ async def test_on_sigterm_clients_are_told_and_the_server_is_gone_at_once(step, 
                 await alice.recv()
         assert alice.close_code in (1001, 1012)
         bob.transport.abort()
-        writer.transport.abort()
     assert "Traceback" not in output
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
-async def test_one_connection_too_many_is_cut_off_and_those_inside_stay(serve):
-    process, host = serve(HARDEN, QUART_CONNECTIONS="10")
-    async with connect(f"ws://{host}/api/v3/ws", proxy=None) as alice:
-        opened = [await asyncio.open_connection(*host.split(":")) for _ in range(30)]
-        reads = [asyncio.create_task(reader.read()) for reader, _ in opened]
-        await asyncio.wait(reads[19:], timeout=5)
-        await alice.ping()
-        assert [task.done() for task in reads] == [False] * 19 + [True] * 11
-        for _, writer in opened:
-            writer.transport.abort()
-        await asyncio.gather(*reads, return_exceptions=True)
-    await say(host, ["let in again"])
-    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+@asynccontextmanager
+async def idle_connections(number, host, port):
+    """Open connections that send nothing: their readers."""
+    resource = pytest.importorskip("resource", reason="needs setrlimit")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 2 * number:
+        if hard != resource.RLIM_INFINITY and hard < 2 * number:
+            pytest.skip(f"more files than {hard} cannot be open here: see `ulimit -n`")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2 * number, hard))
+    opened = [await asyncio.open_connection(host, port) for _ in range(number)]
+    yield [reader for reader, _ in opened]
+    for _, writer in opened:
+        writer.transport.abort()
+
+
+async def test_1010_idle_connections_from_one_address_lock_nobody_out(serve):
+    async with idle_connections(0, "", 0):
+        pass  # the server inherits what this process may open
+    _, host = serve(HARDEN)
+    async with idle_connections(1010, *host.split(":")):
+        async with asyncio.timeout(10):
+            await say(host, ["let in all the same"])
 
 
 async def test_who_says_nothing_by_tcp_for_a_minute_is_let_go(serve):
     port = free_port()
-    serve(HARDEN, script=SHORT_MINUTES, QUART_TCP_PORT=str(port))
+    serve(HARDEN, script=SHORT_QUIET, QUART_TCP_PORT=str(port))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     async with asyncio.timeout(10):
         assert await reader.read() == b""
     writer.close()
 
 
-# Each sends the first, waits for an answer if it is a handshake, sends the second once, and the
-# third until it is cut off.
 PIECE = b"\x00\x80\0\0\0\0"  # of a message: empty, and not the last
+TEXT = b"\x81\xfe\x10\x00\0\0\0\0" + b"t" * 4096
+PING = b"\x89\xfd\0\0\0\0" + b"p" * 125
+PONG = b"\x8a\x80\0\0\0\0"
+# What each sends without end once it is connected, and whether it reads.
 ATTACKS = {
-    "nothing": (b"", b"", b""),
-    "half a request": (b"", b"GET / HTTP/1.1\r\nHost: 127", b""),
-    "a broken handshake": (b"", HANDSHAKE.replace(b"AAAA", b"A"), b""),
-    "a handshake with two keys": (b"", HANDSHAKE[:-2] + b"Sec-WebSocket-Key: A\r\n\r\n", b""),
-    "a header that is too long": (b"", HANDSHAKE[:-2] + b"X: " + b"x" * 20_000 + b"\r\n\r\n", b""),
-    "frames before the answer": (b"", HANDSHAKE + PIECE * 10, PIECE),
-    "pings": (HANDSHAKE, b"", (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 100),
-    "a message in endless pieces": (HANDSHAKE, b"\x01\x80\0\0\0\0", PIECE * 1000),
-    "a message without an end": (HANDSHAKE, b"\x81\xff\0\0\0\1\0\0\0\0\0\0\0\0", b"x" * 65536),
+    "nothing, and does not read": (b"", False),
+    "pings, and does not read": (PING * 100, False),
+    "text, and does not read": (TEXT * 200, False),
+    "pings": (PING * 10, True),
+    "pongs": (PONG * 1000, True),
+    "a message in endless pieces": (PIECE * 1000, True),
 }
 
 
@@ -325,38 +367,44 @@ async def test_who_attacks_the_protocol_is_cut_off_and_costs_next_to_nothing(ser
     before = rss(process)
     biggest = [before]
 
-    async def attack(handshake, once, again):
-        reader, writer = await asyncio.open_connection(*host.split(":"))
-        writer.write(handshake)
-        sent = 0
+    async def attack(writer, again):
+        """Whether it is cut off before it has sent 2 MiB, and within 10 s."""
+        port = writer.get_extra_info("sockname")[1]
+        if again == PIECE * 1000:
+            writer.write(b"\x01\x80\0\0\0\0")  # the first piece
+        sent, deadline = 0, time.monotonic() + 10
         try:
-            async with asyncio.timeout(10):
-                if handshake:
-                    await reader.readuntil(b"\r\n\r\n")
-                writer.write(once)
-                while again and sent < 64 * 2**20:
+            while sent < 2 * 2**20 and time.monotonic() < deadline:
+                async with asyncio.timeout(20):
                     writer.write(again)
                     await writer.drain()
-                    sent += len(again)
-                    biggest.append(rss(process))
-                    await asyncio.sleep(0)
-                if not again:
-                    await reader.read()  # until it is cut off
+                sent += len(again)
+                biggest.append(rss(process))
+                if port not in ports_of_clients(process):
+                    return True
+                await asyncio.sleep(0 if again else 0.05)
         except ConnectionError:
             return True
         except TimeoutError:
-            return False
+            pass
         finally:
             writer.transport.abort()
-        return not again
+        return False
 
-    async with connect(f"ws://{host}/api/v3/ws", proxy=None) as alice:
-        attacks = await asyncio.gather(*(attack(*what) for what in ATTACKS.values()))
-        assert alice.state is State.OPEN, "alice did nothing wrong, and was cut off, too"
+    alice = Client(host)
+    listening = asyncio.create_task(alice.listen_until("still here"))
+    await are_in(alice)
+    writers = [(await connect_raw(host, reads))[1] for _, reads in ATTACKS.values()]
+    # Now something waits for those who do not read.
+    await say(host, [f"{number:04000}" for number in range(20)])
+    attacks = [again for again, _ in ATTACKS.values()]
+    attacks = await asyncio.gather(*map(attack, writers, attacks))
     assert dict(zip(ATTACKS, attacks, strict=True)) == dict.fromkeys(ATTACKS, True)
     grown = (max(biggest) - before) / 1e6
     assert grown < 10, f"they made the server's memory grow by {grown:.1f} MB"
     await say(host, ["still here"])
+    await asyncio.wait_for(listening, 10)
+    assert alice.cuts == 0, "alice did nothing wrong, and was cut off, too"
     assert "Traceback" not in await asyncio.to_thread(end_of, process)
 
 
@@ -381,7 +429,6 @@ async def test_who_is_cut_off_while_messages_come_leaves_no_traceback(serve):
 
 
 GOODBYES = {
-    "text that is not UTF-8": (b"\xff\xfe", True, 1007),
     "bytes": (b"bytes", None, 1003),
     "no bytes": (b"", None, 1003),
     "16 MiB": ("x" * 2**24, None, 1009),
@@ -408,6 +455,93 @@ async def test_as_it_is_served_a_bad_message_is_closed_with_its_code_and_a_reaso
     assert "Traceback" not in await asyncio.to_thread(end_of, process)
 
 
+async def test_what_protocol_py_overrides_is_still_there_in_uvicorn():
+    used = ("connection_made", "pause_writing", "resume_writing", "data_received", "handle_ping")
+    used += ("handle_pong", "receive", "send", "transport", "writable", "frames", "loop")
+    protocol = WebSocketsSansIOProtocol(Config(lambda *_: None), ServerState(), {})
+    moved = [name for name in used if not hasattr(protocol, name)]
+    advice = "look at steps/07_harden/protocol.py before you raise the version in Pipfile"
+    assert moved == [], f"Uvicorn {uvicorn.__version__} has no {', '.join(moved)}: {advice}"
+    arguments = {
+        name: list(inspect.signature(getattr(protocol, name)).parameters) for name in used[:8]
+    }
+    assert arguments == {
+        "connection_made": ["transport"],
+        "pause_writing": [],
+        "resume_writing": [],
+        "data_received": ["data"],
+        "handle_ping": [],
+        "handle_pong": ["event"],
+        "receive": [],
+        "send": ["message"],
+    }, f"Uvicorn {uvicorn.__version__} calls them differently: {advice}"
+
+
+async def test_uvicorn_is_pinned_to_the_minor_version_that_protocol_py_was_written_for():
+    minor = ".".join(uvicorn.__version__.split(".")[:2])
+    for pipfile in (ROOT, HARDEN, SCALE_OUT):
+        wanted = tomllib.loads((pipfile / "Pipfile").read_text(encoding="utf-8"))["packages"]
+        assert wanted["uvicorn"] == f"~={minor}.0", f"{pipfile.name}/Pipfile: {wanted['uvicorn']}"
+
+
+async def test_in_our_dev_container_the_page_is_let_in(start):
+    text = (ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8")
+    environ = json.loads(text)["containerEnv"]
+    # On the web, a container has a public name, and yet its pages come from localhost.
+    public = "name-5000.app.github.dev"
+    port = free_port()
+    env = {"QUART_TCP_PORT": "", **environ}
+    start(sys.executable, "serve.py", "--port", port, cwd=HARDEN, env=env)
+    get_when_served(f"http://127.0.0.1:{port}/")
+
+    def from_page(origin):
+        return connect(
+            f"ws://{public}/api/v3/ws", host="127.0.0.1", port=port, origin=origin, proxy=None
+        )
+
+    async with from_page("http://localhost:5000") as alice:
+        await alice.recv()
+    with pytest.raises(InvalidStatus, match="403"):
+        await from_page(f"https://{public}")  # the name may be anybody's
+
+
+async def test_step_3_echoes_an_empty_binary_message(workshop):
+    """As Autobahn's case 1.2.1 asks for: with bytes, and not with `None`."""
+    port = free_port()
+    workshop("run", "3", "--port", port).wait_for("is served at")
+    async with connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as alice:
+        for data, echo in ((b"", "echo b''"), ("", "echo "), (b"x", "echo b'x'"), ("x", "echo x")):
+            await alice.send(data)
+            async with asyncio.timeout(5):
+                assert await alice.recv() == echo
+
+
+WRONG_SETTINGS = {
+    "an origin": (HARDEN, {"QUART_ORIGINS": "chat.example"}, [], "QUART_ORIGINS"),
+    "a Sentinel": (SCALE_OUT, {"REDIS_URL": "redis+sentinel://127.0.0.1"}, ["--workers", 2],
+                   "Sentinel"),
+    "--workers": (SCALE_OUT, {"REDIS_URL": ""}, ["--workers", 2], "set REDIS_URL"),
+    "WEB_CONCURRENCY": (SCALE_OUT, {"WEB_CONCURRENCY": "2", "REDIS_URL": ""}, [], "set REDIS_URL"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("step", "env", "options", "word"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS
+)
+async def test_a_wrong_setting_ends_the_server_at_once_with_a_sentence(
+    start, step, env, options, word
+):
+    command = [sys.executable, "serve.py", "--port", free_port(), *options]
+    code, output = start(*command, cwd=step, env={"QUART_TCP_PORT": "", **env}).end(20)
+    assert code != 0
+    assert word in output and "Traceback" not in output, output
+
+
+async def test_in_step_7_web_concurrency_makes_no_second_room(serve):
+    process, _ = serve(HARDEN, WEB_CONCURRENCY="2")
+    assert psutil.Process(process.process.pid).children() == []
+
+
 # ---- Behind a reverse proxy, with TLS
 
 NGINX = """
@@ -430,7 +564,9 @@ def require(command, package):
     return path
 
 
-async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path):
+@pytest.fixture
+def behind_nginx(serve, start, tmp_path):
+    """Serve step 7 behind nginx as the docs have it: the port, an SSL context, and an origin."""
     nginx, openssl = require("nginx", "nginx-light"), require("openssl", "openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = start(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
@@ -447,13 +583,27 @@ async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path)
         "/etc/ssl/chat.example.pem": str(certificate),
         "/etc/ssl/chat.example.key": str(key),
         "127.0.0.1:5000": host,
+        "client_header_timeout 10s": "client_header_timeout 1s",  # so that it is soon over
+        "client_body_timeout 10s": "client_body_timeout 1s",
     }.items():
         assert documented in server
         server = server.replace(documented, own)
     settings = NGINX.replace("SERVER", server).replace("FOLDER", str(tmp_path))
     (tmp_path / "nginx.conf").write_text(settings, encoding="utf-8")
     start(nginx, "-p", tmp_path, "-c", tmp_path / "nginx.conf")
-    trusted = ssl.create_default_context(cafile=certificate)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            assert time.monotonic() < deadline, "nginx does not start"
+            time.sleep(0.05)
+    return port, ssl.create_default_context(cafile=certificate), origin
+
+
+async def test_behind_nginx_with_tls_as_the_docs_have_it(behind_nginx):
+    port, trusted, origin = behind_nginx
 
     def through_nginx(own_origin=origin, forwarded="10.1.2.3", **options):
         return connect(
@@ -467,14 +617,7 @@ async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path)
             **options,
         )
 
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                alice = await through_nginx()
-                break
-            except OSError:
-                await asyncio.sleep(0.05)  # nginx is not there yet
-    async with alice, through_nginx() as bob:
+    async with through_nginx() as alice, through_nginx() as bob:
         await alice.send("through nginx")
         for client in (alice, bob):
             assert "log" in json.loads(await client.recv())
@@ -486,6 +629,61 @@ async def test_behind_nginx_with_tls_as_the_docs_have_it(serve, start, tmp_path)
                 pass  # let in
     with pytest.raises(InvalidStatus, match="403"):
         await through_nginx("https://evil.example")
+
+
+async def ask_nginx(behind_nginx, request):
+    """What nginx answers before it closes the connection; nothing if it stays open for 5 s."""
+    port, trusted, _ = behind_nginx
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=trusted, server_hostname="localhost"
+    )
+    writer.write(request)
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read()
+    finally:
+        writer.transport.abort()
+
+
+GET = "GET / HTTP/1.1\r\nHost: chat.example\r\nConnection: close\r\n"
+
+
+async def test_nginx_says_what_the_page_may_do(behind_nginx):
+    answer = (await ask_nginx(behind_nginx, f"{GET}\r\n".encode())).decode()
+    assert answer.startswith("HTTP/1.1 200"), answer
+    assert "Content-Security-Policy: default-src 'self';" in answer
+    assert "frame-ancestors 'none'" in answer and "unsafe" not in answer
+    assert "X-Content-Type-Options: nosniff" in answer
+    assert "X-Robots-Tag: noindex" in answer
+
+
+STALLED = {
+    "nothing": "",
+    "half a request": GET,
+    "half a POST": GET.replace("GET /", "POST /api/v2/messages") + "Content-Length: 9\r\n\r\nhalf",
+}
+
+
+@pytest.mark.parametrize("request_", STALLED.values(), ids=STALLED)
+async def test_nginx_ends_a_client_that_stalls(behind_nginx, request_):
+    await ask_nginx(behind_nginx, request_.encode())  # until it is closed
+
+
+async def test_1010_idle_connections_to_nginx_lock_nobody_out(behind_nginx):
+    port, _, _ = behind_nginx
+    async with idle_connections(1010, "127.0.0.1", port) as readers:
+        answer = await ask_nginx(behind_nginx, f"{GET}\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(reader.read() for reader in readers))  # all are closed
+
+
+async def test_nginx_answers_a_flood_of_requests_with_503(behind_nginx):
+    one = GET.replace("Connection: close\r\n", "") + "\r\n"
+    answers = await ask_nginx(behind_nginx, (199 * one + GET + "\r\n").encode())
+    let_in, refused = answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 503")
+    assert let_in >= 100, f"a hundred requests at once are nothing special: {let_in}"
+    assert refused > 0, "two hundred requests at once are too many, and all were let in"
 
 
 async def test_where_no_proxy_is_expected_nobody_can_make_up_an_address(serve):
@@ -552,8 +750,9 @@ async def say_surely(host, name, number_of_messages):
 @pytest.mark.skipif(os.name == "nt", reason="Uvicorn's workers are ended by SIGKILL here")
 async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url):
     process, host = serve(
-        SCALE_OUT, "--workers", "4", REDIS_URL=redis_url, QUART_LOG_SIZE="10000", **NO_LIMITS
-    )
+        SCALE_OUT, "--workers", "4", REDIS_URL=redis_url, QUART_LOG_SIZE="10000",
+        QUART_TCP_PORT=str(free_port()), **NO_LIMITS  # only one of them can have the port
+    )  # fmt: skip
     (await let_in(f"ws://{host}/api/v3/ws")).transport.abort()
     clients = [Client(host) for _ in range(200)]
     listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
@@ -584,24 +783,45 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
     assert sum(client.cuts for client in clients) > 10, "the worker that was killed had clients"
 
 
-OPEN = [  # what is written in place of what in serve.py, and the promise that is not kept then
-    ("len(self.connections) > CONNECTIONS", "False", "one_connection_too_many"),
-    ("if self.transport.is_closing()", "if False", "who_is_cut_off_while_messages_come"),
-    ("call_later(PATIENCE, transport.abort)", "call_later(60, print)", "who_attacks_the_protocol"),
-    ("if self.unread > BACKLOG or ", "if ", "who_attacks_the_protocol"),
-    ('1007, "Text has to be UTF-8."', "1007", "as_it_is_served_a_bad_message"),
-    ('bool(os.environ.get("FORWARDED_ALLOW_IPS"))', "True", "where_no_proxy_is_expected"),
+PROTOCOL, ABORT = "protocol.py", "return self.transport.abort()\n"
+OPEN = [  # a file, what is written in place of what in it, and the promise that is broken then
+    (PROTOCOL, "self.unread > BACKLOG or ", "", "who_attacks"),
+    (PROTOCOL, " or len(self.frames) > PIECES", "", "who_attacks"),
+    (
+        "protocol.py",
+        "call_later(PATIENCE, self.transport.abort)",
+        "call_later(60, print)",
+        "who_at",
+    ),
+    (
+        "protocol.py",
+        f"{ABORT}        super().handle_ping",
+        "0\n        super().handle_ping",
+        "who_at",
+    ),
+    (
+        "protocol.py",
+        f"{ABORT}        super().handle_pong",
+        "0\n        super().handle_pong",
+        "who_at",
+    ),
+    (PROTOCOL, "if self.transport.is_closing()", "if False", "who_is_cut_off"),
+    (PROTOCOL, '"text": message.get("bytes"), ', "", "as_it_is_served_a_bad_message"),
+    ("serve.py", '"ws_max_size": 4096', '"ws_max_size": 2**30', "as_it_is_served_a_bad_message"),
+    ("serve.py", 'bool(os.environ.get("FORWARDED_ALLOW_IPS"))', "True", "where_no_proxy"),
 ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
-@pytest.mark.parametrize(("find", "replace", "promise"), OPEN, ids=[one[0] for one in OPEN])
-async def test_each_line_of_serve_py_closes_a_door(find, replace, promise, serve, tmp_path):
+@pytest.mark.parametrize(
+    ("file", "find", "replace", "promise"), OPEN, ids=[" ".join(one[1].split()) for one in OPEN]
+)
+async def test_each_line_closes_a_door(file, find, replace, promise, serve, tmp_path):
     folder = shutil.copytree(HARDEN, tmp_path / "step", ignore=shutil.ignore_patterns("tests"))
-    code = (folder / "serve.py").read_text(encoding="utf-8")
+    code = (folder / file).read_text(encoding="utf-8")
     assert code.count(find) == 1
     code = code.replace(find, replace)
-    (folder / "serve.py").write_text(code, encoding="utf-8", newline="\n")
+    (folder / file).write_text(code, encoding="utf-8", newline="\n")
     (test,) = [it for name, it in globals().items() if name.startswith(f"test_{promise}")]
     with pytest.raises((AssertionError, OSError, pytest.fail.Exception)):
         await test(lambda step, *options, **environ: serve(folder, *options, **environ))

@@ -12,7 +12,7 @@ from repo import STEPS, needs_browser
 SECTIONS = ["You will", "Run it", "Check it", "Changes", "Break it"]
 OF_EACH_STEP = {"README.md", "exercise.toml"}  # differ by nature, so Changes leaves them out
 LAYOUT = re.compile(
-    r"README\.md|exercise\.toml|(websocket|log|doors|redis_log|serve)\.py|Pipfile|templates/index\.html"
+    r"README\.md|exercise\.toml|(websocket|tcp|log|doors|protocol|redis_log|serve)\.py|Pipfile|templates/index\.html"
     r"|static/css/websocket\.css|static/js/websocket\.js|tests/test_\w+\.py"
 )
 

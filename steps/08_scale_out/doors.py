@@ -1,19 +1,17 @@
-"""Who may come in, how much each may send, and what the page may do."""
+"""Who may connect, how much each may send, and how a connection ends."""
 
+import logging
+import re
 import time
 from collections import Counter
 from contextlib import contextmanager
 
 from quart import abort
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex, nofollow",
-}
+logger = logging.getLogger(__name__)
+ORIGIN = re.compile(r"(https?)://([\w.-]+|\[[\da-f:]+\])(:\d{1,5})?")
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+MOST_REFUSALS = 100  # different origins to log; after that, only a flood would bring new ones
 
 
 class Goodbye(Exception):
@@ -24,16 +22,54 @@ class Goodbye(Exception):
         self.code, self.reason = code, reason
 
 
+class Origins:
+    """The pages that may connect: this machine's own, and those that are listed."""
+
+    def __init__(self, listed):
+        words = str(listed).replace(",", " ").split()
+        self.listed = {self.normalized(word) for word in words}
+        self.refused = set()
+
+    @staticmethod
+    def normalized(word):
+        """An origin as browsers write it; anything else ends the program with a sentence."""
+        match = ORIGIN.fullmatch(word.lower().removesuffix("/"))
+        if not match:
+            raise SystemExit(f"QUART_ORIGINS: {word} is not an origin such as https://chat.example")
+        scheme, host, port = match.groups()
+        return f"{scheme}://{host}" + (port if port and port != DEFAULT_PORTS[scheme] else "")
+
+    def allow(self, origin, host):
+        """Whether a page of this origin may connect to this host; logs each refusal once."""
+        # Any name may lead to this machine, so only its own names count by themselves.
+        is_local = host.partition(":")[0] in ("127.0.0.1", "localhost")
+        same_origin = {f"http://{host}", f"https://{host}"} if is_local else set()
+        # Browsers always send an origin, and no page can change it; other clients may omit it.
+        if not origin or origin in same_origin | self.listed:
+            return True
+        if origin not in self.refused and len(self.refused) < MOST_REFUSALS:
+            self.refused.add(origin)
+            expected = " or ".join(sorted(same_origin | self.listed)) or "http://localhost"
+            logger.warning(
+                "403: a page of %.100s asked for %.100s, where only pages of %s may connect: "
+                "QUART_ORIGINS lists more.",
+                origin,
+                host,
+                expected,
+            )
+        return False
+
+
 class Room:
     """Counts who is connected: so many in all, and so many from each address."""
 
-    def __init__(self, size, for_each):
-        self.size, self.for_each = size, for_each
+    def __init__(self, size, per_address):
+        self.size, self.per_address = size, per_address
         self.taken = Counter()
 
     @contextmanager
     def seat(self, address):
-        if self.taken[address] >= self.for_each:
+        if self.taken[address] >= self.per_address:
             abort(429)
         if self.taken.total() >= self.size:
             abort(503)
@@ -42,11 +78,11 @@ class Room:
             yield
         finally:
             self.taken[address] -= 1
-            self.taken += Counter()  # drops addresses that nobody is at
+            self.taken += Counter()  # drops the addresses that nobody is connected from
 
 
 class TokenBucket:
-    """Holds a second's worth of tokens, is refilled all the time, and gives one for a message."""
+    """Holds a second's worth of tokens, refills steadily, and gives one for each message."""
 
     def __init__(self, rate):
         self.rate = self.tokens = rate

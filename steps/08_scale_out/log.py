@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 from collections import deque
 from functools import lru_cache
@@ -9,72 +10,86 @@ from itertools import islice
 
 from doors import Goodbye
 
-FRAME_SIZE = 16_000  # characters; with more, the rest waits for the next frame
+FRAME_SIZE = 16_000  # characters; beyond that, the rest waits for the next frame
 
 
 class LogAway(Exception):
-    """The log can store nothing now, or is not to be reached."""
+    """The log cannot be reached, or cannot store anything."""
+
+
+def open_log(size):
+    """The log in Redis if REDIS_URL is set, otherwise one in this process."""
+    if not os.environ.get("REDIS_URL"):
+        return Log(size)
+    from redis_log import RedisLog  # needs the package redis
+
+    return RedisLog(size, os.environ["REDIS_URL"])
 
 
 class Log:
-    """The last `size` messages; a client's cursor is the id of the last one it has had."""
+    """The last `size` messages; a client's cursor is the id of the last message it has."""
 
     def __init__(self, size):
-        self.name = secrets.token_hex(4)  # ids count from 1 again when the server starts again
+        self.name = secrets.token_hex(4)  # ids start from 1 again when the server restarts
         self.last = 0  # the newest message's id
         self.messages = deque(maxlen=size)
         self.news = asyncio.Event()
-        # Who is at the same cursor gets the same frame, which is encoded once.
-        self.frame = lru_cache(4)(self.encode)
+        # Clients at the same cursor share one encoded frame.
+        self._frame = lru_cache(4)(self._encode)
 
-    def jobs(self):
-        """What has to run beside the app for the log."""
-        return []
+    async def running(self):
+        """What the log does from the app's start, before the yield, to its end: nothing."""
+        yield
+
+    async def check(self):
+        """Raise LogAway unless a message could be stored."""
 
     async def append(self, message):
-        """Give a message the next id, and wake all who wait for it."""
+        """Give a message the next id, and wake everyone who waits for it."""
         self.messages.append(message)
         self.last += 1
-        self.wake()
+        self._wake()
 
-    def wake(self):
+    def _wake(self):
+        # Whoever waits now goes on; whoever comes later waits for the next message.
         self.news.set()
         self.news.clear()
 
-    def dropped(self):
-        """The id of the last message that is no longer kept."""
-        return self.last - len(self.messages)
+    async def frames(self, name, last):
+        """A client's frames: the first says where it resumes, the others bring what follows."""
+        cursor, gap = await self._resume(name, last)
+        name = self.name
+        yield json.dumps({"log": self.name, "last": cursor, "gap": gap})
+        while True:
+            while cursor == self.last and name == self.name:
+                await self.news.wait()
+            if name != self.name:
+                raise Goodbye(1012, "The log is away or another one: reconnect.")
+            if cursor < self._dropped():  # the client reads too slowly
+                raise Goodbye(1013, "You read too slowly: reconnect for the messages still kept.")
+            frame, cursor = self._frame(cursor, self.last)
+            yield frame
 
-    async def find(self, name, cursor):
-        """Where a client goes on, and why it misses messages, if it does."""
+    async def _resume(self, name, last):
+        """Where a client resumes, and why any messages are missing."""
         if not name:
             return self.last, None
         if name != self.name:
-            return self.dropped(), "new log"
-        if cursor < self.dropped():
-            return self.dropped(), "too old"
-        return min(cursor, self.last), None
+            return self._dropped(), "new log"
+        if last < self._dropped():
+            return self._dropped(), "too old"
+        return min(last, self.last), None
 
-    def place(self, cursor, gap):
-        """The frame that tells a client where it goes on."""
-        return json.dumps({"log": self.name, "last": cursor, "gap": gap})
+    def _dropped(self):
+        """The id of the last message that is no longer kept."""
+        return self.last - len(self.messages)
 
-    def encode(self, cursor, last):
-        """The frame with the messages after a cursor, and the cursor after it."""
-        start, messages, size = cursor - self.dropped(), [], 0
+    def _encode(self, cursor, last):
+        """The frame with the messages after a cursor, and the cursor after that frame."""
+        start, messages, size = cursor - self._dropped(), [], 0
         for message in islice(self.messages, start, start + last - cursor):
             messages.append(message)
             size += len(message)
             if size > FRAME_SIZE:
                 break
         return json.dumps({"first": cursor + 1, "messages": messages}), cursor + len(messages)
-
-    async def after(self, name, cursor):
-        """The next frame for a client, and its cursor after it; waits until there is news."""
-        while name == self.name and cursor == self.last:
-            await self.news.wait()
-        if name != self.name:
-            raise Goodbye(1012, "The log is away, or is another now: come back.")
-        if cursor < self.dropped():  # the client was too slow
-            raise Goodbye(1013, "You read too slowly: come back for what is left.")
-        return self.frame(cursor, self.last)

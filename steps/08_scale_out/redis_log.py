@@ -1,22 +1,35 @@
 """A log that any number of servers share: a stream in Redis, and a copy of it in each server."""
 
 import asyncio
+import logging
 import secrets
+from contextlib import suppress
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from doors import Goodbye
 from log import Log, LogAway
 
-STREAM, NAME = "workshop:messages", "workshop:log"  # keys in Redis
-FORGET = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
-
-
-def number_of(entries):
-    """The id of the first of some entries, 0 if there is none; Redis writes it as 0-1, 0-2…"""
-    return int(entries[0][0].removeprefix("0-")) if entries else 0
+logger = logging.getLogger(__name__)
+STREAM, NAME, PROBE = "workshop:messages", "workshop:log", "workshop:probe"  # keys in Redis
+# Redis runs a script as a whole, with nothing else in between: so all servers agree on one log.
+# It is made anew if it is not there, if somebody else has written into it (ARGV[4] names such a
+# log), or if it has lost messages: a server has copied up to ARGV[3] of the log named ARGV[2].
+FIND_OR_MAKE = """
+local name = redis.call('type', KEYS[2]).ok == 'string' and redis.call('get', KEYS[2])
+if redis.call('type', KEYS[1]).ok == 'stream' and name and name ~= ARGV[4] then
+  local newest = redis.call('xrevrange', KEYS[1], '+', '-', 'count', 1)[1]
+  local last = newest and tonumber(string.match(newest[1], '^0%-(%d+)$')) or 0
+  if name ~= ARGV[2] or last >= tonumber(ARGV[3]) then return name end
+end
+redis.call('del', KEYS[1])
+redis.call('xgroup', 'create', KEYS[1], 'none', '$', 'mkstream')  -- an empty stream
+redis.call('set', KEYS[2], ARGV[1])
+return ARGV[1]
+"""
 
 
 class RedisLog(Log):
@@ -24,106 +37,124 @@ class RedisLog(Log):
 
     def __init__(self, size, url):
         super().__init__(size)
-        self.size, self.copied, self.name = size, None, ""
+        self.size, self.name, self.copied, self.spoiled = size, "", "", ""
+        self.waiting, self.lock = [], asyncio.Lock()
+        self.troubles = {}  # what cannot be done, and the kind of error
         # No retries: a message whose answer was lost would be stored twice.
         options = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 3, "decode_responses": True}
-        self.redis = Redis.from_url(url, **options)
-        self.outbox = asyncio.Queue()
+        try:
+            self.redis = Redis.from_url(url, **options)
+        except ValueError as error:
+            what = "REDIS_URL has to be the address of a Redis server, not of a Sentinel"
+            raise SystemExit(f"{what}: {error}") from None
 
-    def jobs(self):
-        return [self.reading(), self.writing()]
+    async def running(self):
+        reading = asyncio.create_task(self._reading())
+        with suppress(TimeoutError):  # without its log, a server starts all the same
+            async with asyncio.timeout(3):
+                while not self.name:
+                    await self.news.wait()
+        yield
+        reading.cancel()
+        await self.redis.aclose()
 
-    async def append(self, message):
-        """Have a message stored; who waits for it is woken when it comes back from Redis."""
-        if not self.name:  # who knows which log this would go to
-            raise LogAway
-        stored = asyncio.get_running_loop().create_future()
-        self.outbox.put_nowait((message, stored))
-        await stored
-
-    async def find(self, name, cursor):
-        if name == self.name and cursor > self.last:  # it comes from a server that was faster
-            try:
-                await self.copy()
-            except RedisError:
-                raise LogAway from None
+    async def check(self):
         if not self.name:
             raise LogAway
-        return await super().find(name, cursor)
+        # There is no such stream, so this adds nothing; but Redis refuses it if it cannot add.
+        await self._write(self.redis.xadd(PROBE, {"text": ""}, nomkstream=True))
 
-    async def writing(self):
-        while True:
-            batch = [await self.outbox.get()]
-            while not self.outbox.empty():
-                batch.append(self.outbox.get_nowait())
-            try:
-                # In one transaction, so that a burst comes back, and goes out, as one.
-                async with self.redis.pipeline() as pipeline:
-                    for message, _ in batch:
-                        entry = {"text": message}
-                        pipeline.xadd(
-                            STREAM,
-                            entry,
-                            "0-*",
-                            maxlen=self.size,
-                            approximate=False,
-                            nomkstream=True,
-                        )
-                    # Without its stream, Redis has lost the log, and ids would begin again.
-                    answer = None if all(await pipeline.execute()) else LogAway()
-            except RedisError:
-                answer = LogAway()
-            for _, stored in batch:
-                if not stored.done():  # who sent it may have left
-                    stored.set_exception(answer) if answer else stored.set_result(None)
-                self.outbox.task_done()
+    async def append(self, message):
+        """Have a message stored; clients get it when it comes back from Redis."""
+        if not self.name:
+            raise LogAway
+        self.waiting.append(message)
+        if len(self.waiting) == 1:
+            self.storing = asyncio.create_task(self._store())
+        await asyncio.shield(self.storing)  # also if its sender leaves
 
-    async def reading(self):
+    async def _store(self):
+        async with self.lock:  # meanwhile, more messages wait for the next batch
+            batch, self.waiting = self.waiting, []
+            # In one transaction, so that a burst comes back, and goes out, as one.
+            async with self.redis.pipeline() as pipeline:
+                options = {"maxlen": self.size, "approximate": False, "nomkstream": True}
+                for message in batch:
+                    pipeline.xadd(STREAM, {"text": message}, "0-*", **options)
+                if not all(await self._write(pipeline.execute())):  # the stream is gone
+                    raise LogAway
+
+    async def _write(self, command):
+        try:
+            answer = await command
+        except RedisError as error:
+            self._report("written to", error)
+            raise LogAway from None
+        self._report("written to")
+        return answer
+
+    async def _reading(self):
         while True:
             try:
-                await self.find_stream()
-                while await self.copy(block=200):  # milliseconds
+                await self._find_or_make()
+                self._report("read")
+                while await self._copy(block=200):  # milliseconds
                     pass
-            except (RedisError, LookupError, ValueError):  # or an entry that is none of ours
-                self.name = ""
-                await self.redis.connection_pool.disconnect()  # they are all broken now
-                await self.outbox.join()  # senders are told before they are closed
-                self.wake()
-                await asyncio.sleep(0.2)
+                continue
+            except RedisError as error:
+                self._report("read", error)
+            except ValueError:
+                logger.error("%s holds what is not a message: the log is made anew.", STREAM)
+                self.spoiled = self.copied
+            self.name = ""
+            await self.redis.connection_pool.disconnect()  # the connections are broken now
+            await asyncio.sleep(0.2)  # senders are told before they are closed
+            self._wake()
 
-    async def find_stream(self):
-        """Agree with the other servers on the log's name; copy the log if it is another."""
-        last, name = self.last, await self.redis.get(NAME)
-        newest = await self.redis.xrevrange(STREAM, count=1)
-        has_lost = name == self.copied and number_of(newest) < last
-        if has_lost:
-            await self.redis.eval(FORGET, 1, NAME, name)  # unless it is another by now
-        if not name or has_lost:
-            await self.redis.set(NAME, secrets.token_hex(4), nx=True)  # unless there is one
-            name = await self.redis.get(NAME)
-        if not newest and not await self.redis.exists(STREAM):
-            await self.redis.xgroup_create(STREAM, "none", "$", mkstream=True)  # an empty one
+    async def _find_or_make(self):
+        mine = secrets.token_hex(4), self.copied, self.last, self.spoiled
+        name = await self.redis.eval(FIND_OR_MAKE, 2, STREAM, NAME, *mine)
         if name != self.copied:
+            if self.copied:
+                logger.warning("The log %s is gone; %s takes its place.", self.copied, name)
             self.name = ""
             self.messages.clear()
-            self.frame.cache_clear()
-            self.last = 0
-            self.copied = name
-            await self.copy()
+            self._frame.cache_clear()
+            self.copied, self.last = name, 0
+            await self._copy()
         self.name = name
-        self.wake()
+        self._wake()
 
-    async def copy(self, block=None):
+    async def _copy(self, block=None):
         """Copy what is new in Redis; returns whether there was anything."""
+        name = self.copied
         streams = await self.redis.xread({STREAM: f"0-{self.last}"}, block=block)
-        for _, entries in streams:
-            for entry in entries:
-                number = number_of([entry])
-                if number <= self.last:  # copied meanwhile
-                    continue
-                if number > self.last + 1:  # what is between is no longer kept
-                    self.messages.clear()
-                self.last = number
-                self.messages.append(entry[1]["text"])
-        self.wake()
+        for entry_id, entry in streams[0][1] if streams and name == self.copied else []:
+            first, _, number = entry_id.partition("-")
+            if first != "0" or entry.keys() != {"text"}:
+                raise ValueError(entry_id)
+            if int(number) > self.last + 1:  # what is between is no longer kept
+                self.messages.clear()
+            if int(number) > self.last:  # not copied meanwhile
+                self.last = int(number)
+                self.messages.append(entry["text"])
+        self._wake()
         return bool(streams)
+
+    async def _resume(self, name, last):
+        try:
+            if name == self.name and last > self.last:  # it comes from a server that was faster
+                await self._copy()
+        except (RedisError, ValueError):
+            raise Goodbye(1012, "The log is away: reconnect.") from None
+        if not self.name:
+            raise Goodbye(1012, "The log is away: reconnect.")
+        return await super()._resume(name, last)
+
+    def _report(self, what, error=None):
+        """Log what cannot be done, and that it can be done again, once each."""
+        kind = type(error).__name__ if error else ""
+        if kind != self.troubles.get(what, ""):
+            self.troubles[what] = kind
+            words = f"cannot be {what}: {error}" if error else f"can be {what} again."
+            logger.log(logging.ERROR if error else logging.WARNING, "The log in Redis %s", words)

@@ -82,13 +82,6 @@ async def test_a_post_reaches_everyone(app, log_client):
         await all_hear(clients, "from a POST: ½")
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe"], ids=["empty", "not UTF-8"])
-async def test_a_post_that_is_no_message_is_refused_with_a_sentence(app, body):
-    response = await app.test_client().post("/api/v2/messages", data=body)
-    assert response.status_code == 400, f"the POST is answered with {response.status}"
-    assert "UTF-8" in await response.get_data(as_text=True)
-
-
 async def test_a_tcp_line_reaches_everyone(app, log_client, tcp_connect):
     async with app.test_app(), joined(log_client, "alice", "bob", "carol") as clients:
         _, writer = await tcp_connect()

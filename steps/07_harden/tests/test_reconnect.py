@@ -113,3 +113,20 @@ async def test_after_it_has_come_back_the_page_is_quick_again(page_at):
     )
     assert waits, "the page does not connect again when its socket closes"
     assert waits[-1] <= waits[0], f"it was connected, and then waits {waits[-1]} s to come back"
+
+
+async def test_the_state_changes_only_when_there_is_something_new_to_say(page_at):
+    page = await page_at("http://workshop.example/")
+    changes = await page.evaluate(
+        f"""() => {{
+          const observer = new MutationObserver(() => {{}});
+          const state = document.querySelector("[role=status]");
+          observer.observe(state, {{ subtree: true, childList: true, characterData: true }});
+          ({WAITS})(0.5);
+          return observer.takeRecords().length;
+        }}"""
+    )
+    assert changes == 1, (
+        f"the page tried ten times to connect, and its state changed {changes} times: "
+        "screen readers announce each change, even one to the same text"
+    )

@@ -73,15 +73,37 @@ async def test_when_the_server_goes_the_page_says_so(page, expect, server):
 async def test_the_page_works_by_keyboard_alone(page, expect):
     button, items = page.get_by_role("button", name="Send"), page.get_by_role("listitem")
     await expect(button, "the button should work once the socket is open").to_be_enabled()
-    await page.keyboard.press("Tab")
     await page.keyboard.type("first")
     await page.keyboard.press("Enter")
     await page.keyboard.type("second")
     await page.keyboard.press("Tab")
     await page.keyboard.press("Space")
-    await expect(items, "Tab should lead to the box, then to the button").to_contain_text(
-        ["first", "second"]
-    )
+    await expect(
+        items, "the cursor should be in the box at the start, and Tab should lead to the button"
+    ).to_contain_text(["first", "second"])
+
+
+async def test_an_empty_message_is_not_sent(page, expect):
+    box, items = page.get_by_role("textbox", name="Message"), page.get_by_role("listitem")
+    await send(page, expect, "")
+    await box.press("Enter")
+    await send(page, expect, "after it")
+    await expect(items, "an empty message should not be sent").to_have_count(1)
+
+
+async def test_the_newest_message_is_in_view_unless_the_reader_has_scrolled_up(page, expect):
+    await page.set_viewport_size({"width": 360, "height": 300})
+    items = page.get_by_role("listitem")
+    for number in range(1, 13):
+        await send(page, expect, f"message {number}")
+        await expect(items, "what is sent should come back").to_have_count(number)
+    await expect(items.last, "the newest message should be in view").to_be_in_viewport()
+    await items.first.scroll_into_view_if_needed()
+    await send(page, expect, "one more")
+    await expect(items, "what is sent should come back").to_have_count(13)
+    await expect(
+        items.first, "the reader has scrolled up, so the list should stay where it is"
+    ).to_be_in_viewport()
 
 
 @pytest.mark.parametrize(("page_scheme", "ws_scheme"), [("http", "ws"), ("https", "wss")])

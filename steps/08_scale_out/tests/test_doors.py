@@ -1,5 +1,6 @@
 import asyncio
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -80,16 +81,63 @@ async def test_a_page_whose_name_was_made_to_lead_here_is_not_let_in(app, name):
     )
 
 
-async def test_the_page_may_do_only_what_it_needs(app):
-    response = await app.test_client().get("/")
-    policy = response.headers.get("Content-Security-Policy", "")
-    assert "default-src 'self'" in policy, f"the policy should begin with our own: {policy!r}"
-    assert "unsafe" not in policy, f"the page has nothing inline, so not even that: {policy}"
-    assert "frame-ancestors 'none'" in policy, f"no page should put ours in a frame: {policy}"
-    sniff = response.headers.get("X-Content-Type-Options")
-    assert sniff == "nosniff", f"no file should be taken for what it is not: {sniff}"
-    robots = response.headers.get("X-Robots-Tag", "")
-    assert "noindex" in robots, f"no search engine should keep the page: {robots!r}"
+async def test_a_refused_origin_is_logged_once_with_what_is_expected(app, caplog):
+    headers = {"Host": HOST, "Origin": "http://evil.example"}
+    for _ in range(3):
+        await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
+    logged = [text for text in caplog.messages if "http://evil.example" in text]
+    assert len(logged) == 1, f"a page was refused three times: one entry should say so: {logged}"
+    for expected in (f"http://{HOST}", *PAGES.split()):
+        assert expected in logged[0], f"the entry should say that {expected} may: {logged[0]}"
+
+
+async def test_a_flood_of_origins_does_not_fill_the_log(app, caplog):
+    for number in range(300):
+        headers = {"Host": HOST, "Origin": f"http://{number}.example"}
+        await app.test_client().get("/", headers=headers)
+    assert len(caplog.messages) <= 200, f"300 origins made {len(caplog.messages)} entries"
+
+
+AS_PEOPLE_WRITE_THEM = {
+    "a slash": "https://chat.example/",
+    "capitals": "HTTPS://Chat.Example",
+    "the default port": "https://chat.example:443",
+    "commas": "https://other.example, https://chat.example",
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"QUART_ORIGINS": value} for value in AS_PEOPLE_WRITE_THEM.values()],
+    ids=AS_PEOPLE_WRITE_THEM,
+    indirect=True,
+)
+async def test_an_origin_is_let_in_however_people_write_it(app):
+    headers = {"Host": HOST, "Origin": "https://chat.example"}
+    status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
+    assert status == 101, f"QUART_ORIGINS lists https://chat.example, but its page gets {status}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"QUART_ORIGINS": value}
+        for value in ("chat.example", "https://chat.example/path", "*", "8000", "https://[1")
+    ],
+    ids=lambda value: value["QUART_ORIGINS"],
+    indirect=True,
+)
+async def test_what_is_no_origin_is_refused_at_start_with_a_sentence(app):
+    reason = getattr(app, "reason", "the app starts")
+    assert "QUART_ORIGINS" in reason, f"QUART_ORIGINS holds what is no origin, but: {reason}"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "€" * 100], ids=["characters", "bytes"])
+async def test_a_path_longer_than_a_files_name_is_not_found(app, name):
+    response = await app.test_client().get(f"/static/{quote(name)}")
+    assert response.status_code == 404, (
+        f"a path of {len(name.encode())} bytes is answered with {response.status}"
+    )
 
 
 @pytest.mark.parametrize("path", ["/ws", "/api/v2/ws"])
@@ -160,6 +208,13 @@ async def test_a_flood_of_posts_is_answered_with_429(app):
             return
         await asyncio.sleep(0.01)
     pytest.fail("2 s after a flood, POSTs are still answered with 429")
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe"], ids=["empty", "not UTF-8"])
+async def test_a_post_that_is_no_message_is_answered_with_400(app, body):
+    response = await app.test_client().post("/api/v2/messages", data=body)
+    assert response.status_code == 400, f"the POST is answered with {response.status}"
+    assert "UTF-8" in await response.get_data(as_text=True)
 
 
 async def test_a_post_over_4_kib_is_answered_with_413(app):

@@ -203,15 +203,93 @@ async def test_when_redis_has_lost_the_newest_clients_are_told(room, redis_serve
         assert name == alice.log, f"one server named the log {alice.log}, and another {name}"
 
 
-async def test_a_stream_that_is_somebody_elses_is_no_log(room, redis_server):
-    here, _ = room
+STRANGE = {
+    "an entry without a text": lambda redis: redis.xadd(STREAM, {"no": "message"}, "0-*"),
+    "an entry with more": lambda redis: redis.xadd(STREAM, {"text": "a", "more": "b"}, "0-*"),
+    "an id of a time": lambda redis: redis.xadd(STREAM, {"text": "a"}),
+    "bytes": lambda redis: redis.xadd(STREAM, {"text": b"\xff"}, "0-*"),
+    "a key of another type": lambda redis: (redis.delete(STREAM), redis.set(STREAM, "text")),
+}
+STREAM = "workshop:messages"
+
+
+@pytest.mark.parametrize("spoil", STRANGE.values(), ids=STRANGE)
+async def test_a_log_that_somebody_else_has_spoiled_is_made_anew(
+    room, redis_server, eventually, caplog, spoil
+):
+    here, there = room
     async with here() as alice:
-        await say(alice, "hello")
-        redis_server.client.xadd("workshop:messages", {"no": "message"}, "0-*")
+        await say(alice, *numbered(3))
+        spoil(redis_server.client)
         code, _ = await alice.closing()
-        assert code == 1012, f"the log cannot be read now, and alice is closed with {code}"
+        assert code == 1012, f"the log is another one now, and alice is closed with {code}"
+        old = alice.log
+    assert STREAM in caplog.text or "log" in caplog.text, "nothing about it is logged"
+    async with eventually(here, alice.log, alice.last) as alice:
+        assert alice.gaps == ["new log"], f"the log is another one now: {alice.gaps}"
+        await name_of_log(eventually, there, besides=old)
+        async with eventually(there) as bob:
+            await say(alice, *numbered(3))
+            heard = await all_of(bob, 3)
+            assert heard == numbered(3), f"alice said three things, but bob heard {heard}"
     health = await here.args[0].test_client().get("/health")
-    assert health.status_code == 503, f"the log cannot be read, and /health answers {health.status}"
+    assert health.status_code == 200, f"there is a log, but /health answers {health.status}"
+
+
+UNWRITABLE = {  # the command with which Redis refuses to store, and the one that undoes it
+    "no right to add": ("ACL SETUSER default -xadd", "ACL SETUSER default +xadd"),
+    "no memory": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+    "a replica": ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+}
+
+
+@pytest.mark.parametrize(("refuse", "allow"), UNWRITABLE.values(), ids=UNWRITABLE)
+async def test_a_log_that_cannot_be_written_to_is_not_well_and_is_logged_once(
+    room, redis_server, eventually, caplog, refuse, allow
+):
+    here, _ = room
+    web = here.args[0].test_client()
+    redis_server.client.execute_command(*refuse.split())
+    async with eventually(here) as alice:  # one that becomes a replica cuts them off first
+        caplog.clear()
+        for _ in range(3):
+            health = await web.get("/health")
+            assert health.status_code == 503, f"it cannot be written to, but is {health.status}"
+            await alice.send("not now")
+            await alice.refusal()
+        errors = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert len(errors) == 1, f"one entry should say that it cannot be written to: {errors}"
+        redis_server.client.execute_command(*allow.split())
+        async with eventually(here) as bob:
+            await say(bob, "now")
+    health = await web.get("/health")
+    assert health.status_code == 200, f"it can be written to again, but is {health.status}"
+    again = [text for text in caplog.messages if "written to again" in text]
+    assert len(again) == 1, f"one entry should say so: {caplog.messages}"
+
+
+UNREACHABLE = {
+    "a wrong password": ("redis://:wrong@127.0.0.1", "username-password"),
+    "no TLS": ("rediss://127.0.0.1", "connecting"),
+}
+
+
+@pytest.mark.parametrize(("url", "word"), UNREACHABLE.values(), ids=UNREACHABLE)
+async def test_why_there_is_no_log_is_logged_once(
+    redis_server, serve, monkeypatch, caplog, url, word
+):
+    redis = redis_server.client
+    redis.config_set("requirepass", "right")
+    monkeypatch.setenv("REDIS_URL", f"{url}:{redis_server.port}?socket_connect_timeout=0.2")
+    before = redis.info("stats")["total_connections_received"]
+    health = await serve().test_client().get("/health")
+    assert health.status_code == 503, f"there is no log, but /health answers {health.status}"
+    async with asyncio.timeout(20):
+        while redis.info("stats")["total_connections_received"] < before + 5:
+            await asyncio.sleep(0.05)  # until it has tried again and again
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1, f"one entry should say why there is no log: {errors}"
+    assert word in errors[0], f"the entry should say why there is no log: {errors[0]}"
 
 
 async def test_without_redis_url_nothing_has_to_be_installed(monkeypatch, serve, connect_to):

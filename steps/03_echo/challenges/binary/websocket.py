@@ -19,5 +19,5 @@ async def ws():
         if isinstance(data, str):
             await websocket.send(f"echo {data}")
         else:
-            # Quart gives an empty binary message as None.
+            # Under `quart run`, Quart gives an empty binary message as None.
             await websocket.send(data or b"")

@@ -1,32 +1,18 @@
-"""A Quart app in which everyone connected, or everyone in a room, receives what anyone says."""
+"""A Quart app in which every message reaches everyone connected, or everyone in a room."""
 
 import asyncio
 from collections import defaultdict
-from contextlib import closing, suppress
-from functools import wraps
 
 from quart import Quart, render_template, request, websocket
+
+from tcp import tcp_source
 
 app = Quart(__name__)
 # Without this, browsers keep style sheets and scripts for 12 hours and miss your changes.
 app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
-app.config.from_prefixed_env()  # QUART_TCP_PORT: a port, 0 for any free one, empty for none
-
+app.config.from_prefixed_env()  # the environment's QUART_TCP_PORT becomes TCP_PORT here
 connected_websockets = set()
 rooms = defaultdict(set)
-
-
-def collect_websocket(func):
-    @wraps(func)
-    async def wrapper(*args, **kwargs):
-        queue = asyncio.Queue()
-        connected_websockets.add(queue)
-        try:
-            return await func(queue, *args, **kwargs)
-        finally:
-            connected_websockets.remove(queue)
-
-    return wrapper
 
 
 def broadcast(message):
@@ -53,13 +39,17 @@ async def receiving():
 
 
 @app.websocket("/api/v2/ws")
-@collect_websocket
-async def ws_v2(queue):
-    async with asyncio.TaskGroup() as tasks:
-        # Its first receive() also accepts the handshake, which the client is waiting for.
-        tasks.create_task(receiving())
-        while True:
-            await websocket.send(await queue.get())
+async def ws_v2():
+    queue = asyncio.Queue()
+    connected_websockets.add(queue)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            # Its first receive() also accepts the handshake, which the client is waiting for.
+            tasks.create_task(receiving())
+            while True:
+                await websocket.send(await queue.get())
+    finally:
+        connected_websockets.remove(queue)
 
 
 async def receiving_in(room):
@@ -87,39 +77,13 @@ async def room_ws(name):
 
 @app.post("/api/v2/messages")
 async def post_message():
-    message = ""
-    with suppress(UnicodeDecodeError):
+    try:
         message = (await request.get_data()).decode()
-    if not message:
+    except UnicodeDecodeError:
         return "Send the message as the body of the POST, in UTF-8.\n", 400
     broadcast(message)
     return "", 204
 
 
-async def tcp_client(reader, writer):
-    with closing(writer), suppress(OSError):  # the client may vanish
-        try:
-            while line := await reader.readline():
-                broadcast(line.decode().rstrip("\r\n"))
-        except ValueError:  # not UTF-8, or longer than the reader's limit
-            writer.write(b"Send lines of UTF-8, each at most 64 KiB long.\n")
-            writer.write_eof()
-            # To close while the client still sends would cut this sentence off.
-            async with asyncio.timeout(0.2):
-                while await reader.read(65536):
-                    pass
-
-
-@app.while_serving
-async def tcp_source():
-    port = app.config.get("TCP_PORT", 5001)
-    server = None
-    try:
-        if port != "":
-            server = await asyncio.start_server(tcp_client, "127.0.0.1", port)
-            print("A line sent to TCP port", server.sockets[0].getsockname()[1], "is a message.")
-    except (OSError, OverflowError) as error:
-        app.logger.error("No TCP source (%s): set QUART_TCP_PORT to a free port.", error)
-    yield
-    if server:
-        server.close()
+if port := app.config.get("TCP_PORT"):
+    app.while_serving(lambda: tcp_source(port, broadcast))

@@ -6,31 +6,40 @@ const messages = document.querySelector("#messages");
 
 const GAPS = {
   "too old": "Messages are missing here: you were away for too long.",
-  "new log": "Messages may be missing here: the server has started again.",
+  "new log": "Messages may be missing here: the server has restarted.",
 };
 let ws;
 let log = "";
 let last = 0;
 let tries = 0;
 
-function show(text, kind) {
+function show(text, element = "span") {
   const item = document.createElement("li");
+  const content = document.createElement(element);
   // textContent, because a stranger may have typed HTML.
-  item.textContent = text;
-  item.className = kind;
+  content.textContent = text;
+  item.append(content);
+  const toEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight;
   messages.append(item);
+  // Keep the newest message in view, unless the reader has scrolled up.
+  if (toEnd < 10) messages.scrollTop = messages.scrollHeight;
+}
+
+function say(text) {
+  // Screen readers announce every change, so a state that stays the same is not set again.
+  if (state.textContent !== text) state.textContent = text;
 }
 
 function take(frame) {
   if (frame.messages) {
-    for (const text of frame.messages) show(text, "message");
+    for (const text of frame.messages) show(text);
     last = frame.first + frame.messages.length - 1;
     return;
   }
-  if (frame.gap) show(GAPS[frame.gap], "gap");
+  if (frame.gap) show(GAPS[frame.gap], "em");
   ({ log, last } = frame);
   tries = 0;
-  state.textContent = "Connected";
+  say("Connected");
   button.disabled = false;
 }
 
@@ -43,7 +52,7 @@ function connect() {
 }
 
 function comeBack() {
-  state.textContent = "Disconnected: connecting again…";
+  say("Disconnected: connecting again…");
   button.disabled = true;
   // Back-off: wait longer after each try, so that a server in trouble is left in peace.
   const seconds = Math.min(30, 2 ** tries);

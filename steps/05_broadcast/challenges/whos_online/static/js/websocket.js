@@ -9,7 +9,10 @@ function show(text) {
   const item = document.createElement("li");
   // textContent, because a stranger may have typed HTML.
   item.textContent = text;
+  const toEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight;
   messages.append(item);
+  // Keep the newest message in view, unless the reader has scrolled up.
+  if (toEnd < 10) messages.scrollTop = messages.scrollHeight;
 }
 
 const scheme = location.protocol === "https:" ? "wss" : "ws";

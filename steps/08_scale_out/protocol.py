@@ -1,0 +1,56 @@
+"""A WebSocket protocol for Uvicorn that bounds what clients can make the server hold."""
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from doors import TokenBucket
+
+PATIENCE = 20  # seconds that a client may leave unread what waits for it
+BACKLOG = 2**21  # bytes that it may send meanwhile
+PIECES = 100  # of one message
+CONTROLS = 100  # pings and pongs a second
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """Cuts off a client that does not read, or sends too many frames that are no messages."""
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self.unread, self.controls = 0, TokenBucket(CONTROLS)
+        transport.set_write_buffer_limits(0)  # pause as soon as the client takes no more
+
+    def pause_writing(self):
+        super().pause_writing()
+        self.patience = self.loop.call_later(PATIENCE, self.transport.abort)
+
+    def resume_writing(self):
+        super().resume_writing()
+        self.patience.cancel()
+        self.unread = 0
+
+    def data_received(self, data):
+        self.unread += 0 if self.writable.is_set() else len(data)
+        if self.unread > BACKLOG or len(self.frames) > PIECES:
+            return self.transport.abort()
+        super().data_received(data)
+
+    def handle_ping(self):
+        if not self.controls.take():
+            return self.transport.abort()
+        super().handle_ping()
+
+    def handle_pong(self, event):
+        if not self.controls.take():
+            return self.transport.abort()
+        super().handle_pong(event)
+
+    async def receive(self):
+        # Quart looks for a text where the bytes are empty, and would fail without one.
+        message = await super().receive()
+        return {"text": message.get("bytes"), **message}
+
+    async def send(self, message):
+        await self.writable.wait()
+        if self.transport.is_closing():  # cut off, and the app has not heard of it yet
+            raise ClientDisconnected
+        await super().send(message)
