@@ -51,6 +51,14 @@ def test_a_challenge_holds_just_what_differs_from_its_step(step, files, root):
                 assert (root / name).read_bytes() != project[inside], f"{name} is the step's own"
 
 
+def test_a_readme_names_the_command_as_it_works_in_its_folder(step):
+    readme = (step / "README.md").read_text(encoding="utf-8")
+    assert "python3 ../../workshop" in readme
+    assert (step / "../../workshop/__main__.py").is_file()
+    commands = re.findall(r"^\S+ -m workshop|`python3 -m workshop [^`]", readme, re.MULTILINE)
+    assert commands == [], "only the workshop's own folder has a module of that name"
+
+
 def test_a_readme_fits_a_screen_and_has_its_sections(step):
     readme = (step / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.+)$", readme, re.MULTILINE) == SECTIONS
