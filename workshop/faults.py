@@ -1,4 +1,4 @@
-"""Bad clients: each is played against a running step, and what both sides saw is told."""
+"""Bad clients: each is played against a running step, and reports what both sides saw."""
 
 import asyncio
 import inspect
@@ -57,7 +57,7 @@ async def _play(fault, limits, lab):
 
 
 async def slow(lab, megabytes=40):
-    """A client connects and never reads, while 40 MB are broadcast: who pays for it?"""
+    """A client connects and never reads, while 40 MB are broadcast: what does it cost?"""
     grown = None
     for wakes in (False, True):
         before = lab.server.memory()
@@ -81,7 +81,7 @@ async def slow(lab, megabytes=40):
 
 
 async def silent(lab, seconds=60):
-    """A client answers no ping and never leaves: how long until the server is rid of it?"""
+    """A client answers no ping and never disconnects: how long until the server drops it?"""
     async with Bad(lab) as bad, Bad(lab) as deaf:
         lab.tell("a silent client reads", f"but answers nothing, for {seconds:g} s at most")
         bad.start_reading()
@@ -103,7 +103,7 @@ async def silent(lab, seconds=60):
 
 
 async def vanish(lab):
-    """A client goes without a goodbye, in three ways: how soon is it forgotten?"""
+    """A client disconnects without a goodbye, in three ways: how soon is it removed?"""
     ways = {
         "resets its connection": (False, b""),
         "closes TCP and no more": (True, b""),
@@ -125,7 +125,7 @@ async def vanish(lab):
 
 
 async def flood(lab, seconds=3, megabytes=300):
-    """A client says as much as it can, first in small messages, then in bulk without reading."""
+    """A client sends as much as it can: first small messages, then in bulk without reading."""
     before, first = lab.server.memory(), lab.good.heard
     async with Bad(lab) as bad:
         bad.start_reading()
@@ -170,7 +170,7 @@ async def _push(lab, bad, text, most, seconds):
 
 
 async def huge(lab, megabytes=16):
-    """A client says one message that is too long: by one byte, by far, and beyond all limits."""
+    """A client sends a message that is too long: by one byte, by far, and beyond all limits."""
     for size in (LONGEST, LONGEST + 1, megabytes * MB, megabytes * MB + 1):
         before, started = lab.server.memory(), time.monotonic()
         async with Bad(lab) as bad:
@@ -188,7 +188,7 @@ async def huge(lab, megabytes=16):
 
 
 async def garbage(lab):
-    """A client sends what no client may, and what no message should be: what is answered?"""
+    """A client breaks the protocol, or sends what should not be a message: what is the answer?"""
     cases = {
         "text that is not UTF-8": frame(b"\xff\xfe"),
         "a reserved opcode": frame(b"x", first=0x83),
@@ -214,7 +214,7 @@ async def garbage(lab):
 
 
 async def _misbehave(lab, bad, label, data):
-    """Send bytes and then a word: what comes first tells whether the bytes were let through."""
+    """Send bytes and then a word: what arrives first tells whether the bytes were let through."""
     if bad.fate:
         return lab.tell(label, bad.fate)
     word, good = secrets.token_hex(4), lab.good
@@ -234,7 +234,7 @@ async def _misbehave(lab, bad, label, data):
 
 
 async def foreign(lab):
-    """A page of another site connects, posts, and speaks HTTP to the TCP source: who is let in?"""
+    """A page of another site connects, POSTs, and speaks HTTP to the TCP port: is it let in?"""
     here = f"{HOST}:{lab.port}"
     evil = "http://evil.example"
     origins = [f"http://{here}", evil, "null", f"http://{here}.evil.example"]
@@ -255,7 +255,7 @@ async def foreign(lab):
 
 
 async def storm(lab, clients=500):
-    """Some 500 clients connect at once, stay for a moment, and all go at once."""
+    """Some 500 clients connect at once, stay for a moment, and all disconnect at once."""
     clients, why = _within_file_limit(clients)
     if why:
         lab.tell("clients", f"{clients}: {why}")

@@ -148,8 +148,8 @@ class Lab:
     async def broadcast(self, megabytes):
         """Let the server broadcast some MB, never faster than the good client hears them.
 
-        Many say it on the TCP source, since each may be held to a few messages a second, or in
-        POSTs if it is not known where that is. Takes 20 s at most; returns how many MB were heard.
+        Many clients send it by TCP, since each may be limited to a few messages a second, or by
+        POST if the TCP port is not known. Takes 20 s at most; returns how many MB were received.
         """
         line = b"x" * (LONGEST - 1)
         first, total, deadline = self.good.heard, megabytes * MB // LONGEST, time.monotonic() + 20
@@ -178,7 +178,7 @@ class Lab:
 
 
 class Good:
-    """A client that behaves: it speaks ten times a second, hears everything, and comes back."""
+    """A well-behaved client: it sends ten messages a second, receives all, and reconnects."""
 
     def __init__(self, lab):
         self.uri, self.tag = f"ws://{HOST}:{lab.port}{lab.path}", secrets.token_hex(4)
@@ -266,7 +266,7 @@ def code_words(code, reason):
 
 
 class Bad:
-    """A client that does only what it is told: it answers neither a ping nor a close."""
+    """A client that does only what it is told: it answers neither pings nor closes."""
 
     def __init__(self, lab, query="", **headers):
         self.protocol = ClientProtocol(
@@ -315,7 +315,7 @@ class Bad:
             self.writer.transport.abort()
 
     async def read(self):
-        """Read what is there, or wait for it; at the end, `fate` says how it came."""
+        """Read what is there, or wait for it; at the end, `fate` says how the connection ended."""
         try:
             data = await self.reader.read(65536)
         except OSError:
@@ -341,7 +341,7 @@ class Bad:
             self.fate = "cut off without a close code"
 
     async def read_to_the_end(self):
-        """Read until the server closes, and throw away what comes."""
+        """Read until the server closes, and throw away what arrives."""
         while self.fate is None:
             await self.read()
 
@@ -350,7 +350,7 @@ class Bad:
         self.reading = asyncio.create_task(self.read_to_the_end())
 
     async def ended(self, seconds):
-        """How it ended, in words, within some seconds or once hardly anything comes any more."""
+        """How it ended, in words, within some seconds or once hardly anything arrives any more."""
         if not self.reading:
             self.start_reading()
         before, deadline = -MB, time.monotonic() + seconds

@@ -21,7 +21,7 @@ SETTINGS = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Serve the app to others.")
     parser.add_argument("--port", type=int, default=5000)
-    workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+    workers = os.environ.get("WEB_CONCURRENCY", "1")
     parser.add_argument("--workers", type=int, default=workers, help="needs REDIS_URL if over 1")
     options = parser.parse_args()
     if options.workers > 1 and not os.environ.get("REDIS_URL"):
