@@ -23,6 +23,7 @@ from harness.hurry import (
 from harness.inprocess import load
 from harness.live_server import LiveApp, LiveServer
 from harness.loading import problem_of_files
+from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
 from harness.page import browser, console_errors, context, expect, page, page_at
 from harness.ports import connect_tcp, free_port
 
@@ -39,6 +40,7 @@ def pytest_configure(config):
     if not __debug__:
         raise pytest.UsageError("asserts are left out: unset PYTHONOPTIMIZE, and leave out -O")
     patience.DEADLINE = config.getoption("deadline")
+    register_markers(config)
 
 
 @pytest.fixture

@@ -12,9 +12,15 @@ import pytest
 from filelock import FileLock
 from repo import ROOT, STEPS, Learner, build_site, copy_repository, tracked_files
 
+from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
+
 START_SECONDS = 30
 # Who runs the tests in the background may ignore Ctrl-C; the processes they start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config):
+    register_markers(config)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -73,11 +73,6 @@ class Learner:
         return json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
 
 
-def needs_browser(test_file):
-    """Whether the tests in a file look at a page in a browser."""
-    return "(page" in test_file.read_text(encoding="utf-8")
-
-
 def get_when_served(url, seconds=20):
     """The text at a URL, once a server listens there: some say that they do before it is so."""
     deadline = time.monotonic() + seconds

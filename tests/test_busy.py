@@ -11,7 +11,7 @@ from repo import STEPS
 from harness import patience
 from workshop.checking import DEADLINE, Checker
 
-TIMES = 50 if os.environ.get("WORKSHOP_ALL") == "1" else 2
+TIMES = int(os.environ.get("WORKSHOP_TIMES", 3))
 ECHO, BROADCAST = STEPS[2], STEPS[4]
 
 
@@ -83,7 +83,8 @@ def test_another_process_is_waited_for_as_long_as_work_takes_here(clock, slower,
     assert seconds == pytest.approx(lasts, abs=0.3)
 
 
-@pytest.mark.timeout(50 * 120)
+@pytest.mark.thorough
+@pytest.mark.timeout(120 * TIMES)
 @pytest.mark.parametrize("step", [ECHO, BROADCAST], ids=lambda step: step.name)
 def test_a_right_step_is_right_beside_processes_that_spin(step, busy):
     for _ in range(TIMES):
@@ -127,6 +128,7 @@ def checked(code, folder):
     yield from Checker(folder, [f"{tests}::{name}" for name in (one, three)]).check()
 
 
+@pytest.mark.thorough
 def test_an_app_that_works_for_half_of_the_deadline_is_right_beside_processes_that_spin(
     busy, tmp_path
 ):

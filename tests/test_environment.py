@@ -75,6 +75,7 @@ def needs_network(code, output):
 
 
 @pytest.mark.thorough
+@pytest.mark.network
 @pytest.mark.long
 def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_python(small):
     needs_network(*workshop(small, "run"))
@@ -121,6 +122,7 @@ def test_without_a_network_the_reason_is_one_sentence_and_what_was_there_stays(s
 
 
 @pytest.mark.thorough
+@pytest.mark.network
 def test_a_package_that_is_not_the_locked_one_is_refused(small):
     lock = json.loads((small / "Pipfile.lock").read_text(encoding="utf-8"))
     lock["default"]["h11"]["hashes"] = ["sha256:" + "0" * 64]
@@ -134,6 +136,7 @@ def test_a_package_that_is_not_the_locked_one_is_refused(small):
 
 
 @pytest.mark.thorough
+@pytest.mark.network
 def test_killed_while_venv_is_at_work_it_is_made_again(small, start):
     process = start(BASE, small / "workshop", "run")
     process.wait_for("Making .venv")
@@ -147,6 +150,7 @@ def test_killed_while_venv_is_at_work_it_is_made_again(small, start):
 
 
 @pytest.mark.thorough
+@pytest.mark.network
 @pytest.mark.skipif(os.name == "nt", reason="there, a lock is not inherited by what pip starts")
 @pytest.mark.parametrize("stage", ["Making .venv", "Installing"])
 def test_killed_in_the_middle_it_leaves_nothing_running_and_the_next_one_waits(small, start, stage):
@@ -166,6 +170,7 @@ def test_killed_in_the_middle_it_leaves_nothing_running_and_the_next_one_waits(s
 
 
 @pytest.mark.thorough
+@pytest.mark.network
 def test_of_two_at_once_one_makes_it_and_the_other_waits(small, start):
     both = [start(BASE, small / "workshop", "run") for _ in range(2)]
     results = [one.end(100) for one in both]
@@ -177,6 +182,7 @@ def test_of_two_at_once_one_makes_it_and_the_other_waits(small, start):
 
 
 @pytest.mark.thorough
+@pytest.mark.network
 def test_in_a_folder_that_was_moved_it_is_made_again(small):
     needs_network(*workshop(small, "run"))
     moved = small.rename(small.with_name("class [2026] ünï 'x'"))
@@ -188,6 +194,7 @@ def test_in_a_folder_that_was_moved_it_is_made_again(small):
 
 
 @pytest.mark.thorough
+@pytest.mark.network
 def test_settings_of_pip_move_no_package_and_those_of_python_change_nothing(small, tmp_path):
     config = tmp_path / "pip.conf"
     config.write_text(f"[install]\ntarget = {tmp_path / 'target'}\n", encoding="utf-8")

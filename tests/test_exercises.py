@@ -9,14 +9,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from repo import ROOT, needs_browser
+from repo import ROOT
 
 from workshop import checking
 from workshop.steps import all_exercises
 
 EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.about["mistakes"]]
-DEADLINE = 2  # seconds; other tests run at the same time
+DEADLINE = 0.7  # seconds
 PRELOADED = ["pytest", "pytest_asyncio.plugin", "quart.testing", "playwright.async_api", "redis"]
 PRELOADED += ["uvicorn", "websockets.asyncio.client"]
 QUART_RUN = "test_the_quart_command_starts_the_app"
@@ -155,23 +155,20 @@ def test_the_solution_of_a_challenge_keeps_its_promises_and_those_of_its_step(ch
     solution = write(tmp_path / "websocket", challenge.solution)
     # A browser sees the page only; the tests of the step show it the same one.
     differs = any(map(is_of_the_page, challenge.changes))
-    tests = [path for path in test_files(*challenge.tests) if differs or not needs_browser(path)]
-    promises = check(solution, tests, live=True)
+    chosen = [] if differs else ["-m", "not browser"]
+    promises = check(solution, [*test_files(*challenge.tests), *chosen], live=True)
     assert promises
     assert [promise for promise in promises if promise.outcome != "kept"] == []
 
 
 def chosen_tests(exercise, names):
     """The tests to try a mistake with: all, but of the slow ones only those that it names."""
-    tests = []
-    for path in test_files(exercise.tests[0]):
-        named = [name for name in names if f"def {name}(" in path.read_text(encoding="utf-8")]
-        if needs_browser(path) or "redis_server" in path.read_text(encoding="utf-8"):
-            tests += [f"{path}::{name}" for name in named]
-        # From step 6 on there are so many that the files of those named have to do.
-        elif named or int(exercise.number) < 6:
-            tests.append(path)
-    return tests
+    paths = test_files(exercise.tests[0])
+    if int(exercise.number) >= 6:  # where there are so many that the files of those named must do
+        texts = {path: path.read_text(encoding="utf-8") for path in paths}
+        paths = [path for path in paths if any(f"def {name}(" in texts[path] for name in names)]
+    slow = [f"{marker}(test='{name}')" for name in names for marker in ("browser", "redis")]
+    return [*paths, "-m", " or ".join(["not (browser or redis)", *slow])]
 
 
 @pytest.mark.parametrize(

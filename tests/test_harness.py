@@ -1,6 +1,8 @@
 """The library behind the tests of the steps: small modules, of which some must run in a page."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
 
@@ -51,3 +53,14 @@ def test_the_in_process_part_loads_no_server_and_no_browser():
     packages = {"uvicorn", "websockets", "playwright", "redis", "pytest", "watchfiles"}
     assert "harness.inprocess" in loaded
     assert not packages & {name.partition(".")[0] for name in loaded}
+
+
+def test_what_is_skipped_is_told_by_kind(tmp_path):
+    folders = [ROOT / "steps/03_echo", ROOT / "steps/04_javascript", ROOT / "tests/test_harness.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "browser", *folders]
+    environ = {**os.environ, "PATH": str(tmp_path), "WORKSHOP_REQUIRE_ALL": ""}  # no browser there
+    environ["PLAYWRIGHT_BROWSERS_PATH"] = str(tmp_path)
+    result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    told = [line for line in result.stdout.splitlines() if "SKIPPED" in line]
+    assert len(told) == 1, result.stdout
+    assert re.search(r"SKIPPED \d+ .*no browser: install", told[0])

@@ -12,6 +12,7 @@ from repo import STEPS
 @pytest.mark.timeout(300)
 @pytest.mark.long
 @pytest.mark.thorough
+@pytest.mark.network
 def test_pipenv_installs_step_2_elsewhere_and_its_tests_pass(tmp_path, root):
     project = shutil.copytree(STEPS[1], tmp_path / "websocket")
     shutil.copy(root / "steps/conftest.py", project)

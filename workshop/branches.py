@@ -19,7 +19,7 @@ PYPROJECT = """\
 [tool.pytest.ini_options]
 testpaths = ["tests"]
 pythonpath = ["."]  # for harness/
-addopts = ["--import-mode=importlib", "--project=websocket", "-rfEs", "-p", "no:anyio"]
+addopts = ["--import-mode=importlib", "--project=websocket", "-rfE", "-p", "no:anyio"]
 asyncio_default_fixture_loop_scope = "function"
 timeout = 60
 """
