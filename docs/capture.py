@@ -298,14 +298,6 @@ def wait_until_well(port, is_well=True):
         time.sleep(0.05)
 
 
-def put(clone, solution):
-    """Write files into the learner's folder."""
-    for name, content in solution.items():
-        path = clone / "websocket" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
 def capture_all(clone):
     """Run everything in a clone; yields the name of each capture, and its text."""
     from workshop.steps import find_exercise
@@ -370,7 +362,7 @@ def capture_all(clone):
     yield captured("check_broken")
     terminal.run("python3 -m workshop hint")
     yield captured("hint")
-    put(clone, find_exercise("3").solution)
+    find_exercise("3").write_to(clone / "websocket")
     path = clone / "websocket/websocket.py"
     code = path.read_text(encoding="utf-8")
     path.write_text(code.replace("await websocket.send", "websocket.send"), encoding="utf-8")

@@ -73,23 +73,23 @@ class About(FromFiles):
     """`{about} 03_echo`: how long it takes, and what one can do afterwards."""
 
     def markdown(self):
-        about = self.exercise().about
-        objectives = "\n".join(f"- {objective}" for objective in about["objectives"])
-        return f"**About {about['minutes']} minutes.** After this step you can:\n\n{objectives}\n"
+        exercise = self.exercise()
+        objectives = "\n".join(f"- {objective}" for objective in exercise.objectives)
+        return f"**About {exercise.minutes} minutes.** After this step you can:\n\n{objectives}\n"
 
 
 class Task(FromFiles):
     """`{task} 03_echo`: what to write."""
 
     def markdown(self):
-        return self.exercise().about["task"]
+        return self.exercise().task
 
 
 class Hints(FromFiles):
     """`{hints} 03_echo`: the hints, folded one by one."""
 
     def markdown(self):
-        hints = self.exercise().about["hints"]
+        hints = self.exercise().hints
         return "\n".join(
             f":::{{dropdown}} Hint {number} of {len(hints)}\n{hint}\n:::\n"
             for number, hint in enumerate(hints, 1)
@@ -101,19 +101,18 @@ class Mistakes(FromFiles):
 
     def markdown(self):
         exercise = self.exercise()
-        return "\n".join(self.one(exercise, mistake) for mistake in exercise.about["mistakes"])
+        return "\n".join(self.one(exercise, mistake) for mistake in exercise.mistakes)
 
     def one(self, exercise, mistake):
         """A mistake, folded."""
-        name = mistake["file"]
-        right = exercise.solution[name].decode()
-        wrong = right.replace(mistake["find"], mistake["replace"])
-        diff = unified(right, wrong, context=1)
+        name, right = mistake.file, exercise.solution
+        wrong = mistake.applied_to(right)
+        diff = unified(right[name].decode(), wrong[name].decode(), context=1)
         return (
-            f":::{{dropdown}} {sentence(mistake['name'])}\n"
+            f":::{{dropdown}} {sentence(mistake.name)}\n"
             f"In `{name}`, lines with `-` are right and those with `+` are not:\n\n"
             f"{fenced(diff, 'diff')}\n"
-            f"Then `check` says, among other things:\n\n{fenced(mistake['says'], 'text')}\n:::\n"
+            f"Then `check` says, among other things:\n\n{fenced(mistake.says, 'text')}\n:::\n"
         )
 
 
@@ -181,22 +180,22 @@ class Timetable(FromFiles):
         what = self.arguments[0] if self.arguments else ""
         for exercise in all_exercises():
             self.env.note_dependency(str(exercise.folder / "exercise.toml"))
-            minutes = exercise.about["minutes"]
+            minutes = exercise.minutes
             if is_further(exercise) != (what == "further"):
                 continue
             if not exercise.is_challenge:
                 total += minutes
-                link = f"[{exercise.title}](/{exercise.id}.md)"
+                link = f"[{exercise.heading}](/{exercise.id}.md)"
                 rows.append(f"| {link} | {minutes} | {total} |")
             elif what == "all":
-                link = f"[{exercise.title}](#challenge-{slug(exercise)})"
+                link = f"[{exercise.heading}](#challenge-{slug(exercise)})"
                 rows.append(f"| *challenge:* {link} | {minutes} | |")
         return "\n".join(rows)
 
 
 def is_further(exercise):
     """Whether it comes after the workshop, which ends with the step that `run` serves."""
-    return int(exercise.number) > int(DEFAULT)
+    return exercise.number > int(DEFAULT)
 
 
 def slug(exercise):
@@ -217,7 +216,7 @@ class Challenges(FromFiles):
         """The section of a challenge."""
         anchor = f"challenge-{slug(exercise)}"
         section = nodes.section(ids=[anchor], names=[anchor])
-        section += nodes.title("", f"{exercise.title} ({exercise.about['minutes']} minutes)")
+        section += nodes.title("", f"{exercise.heading} ({exercise.minutes} minutes)")
         self.state.document.note_explicit_target(section)
         lines = [
             f"`python3 -m workshop start {exercise.id}` starts from the end of step "
@@ -238,9 +237,9 @@ class WhatGoesWrong(FromFiles):
 
     def markdown(self):
         rows = ["| somebody | and is told |", "|---|---|"]
-        for mistake in self.exercise().about["mistakes"]:
-            says = mistake["says"].replace("|", "\\|")
-            rows.append(f"| {mistake['name']} | {says} |")
+        for mistake in self.exercise().mistakes:
+            says = mistake.says.replace("|", "\\|")
+            rows.append(f"| {mistake.name} | {says} |")
         return "\n".join(rows)
 
 
@@ -338,7 +337,7 @@ class Proof(SphinxRole):
 def minutes_of_steps(further=False):
     """How long the workshop takes, or the steps that come after it, in words."""
     steps = [each for each in all_exercises() if not each.is_challenge]
-    minutes = sum(each.about["minutes"] for each in steps if is_further(each) == further)
+    minutes = sum(each.minutes for each in steps if is_further(each) == further)
     return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
 
 

@@ -21,6 +21,10 @@ from mdit_py_plugins.colon_fence import colon_fence_plugin
 from playwright.async_api import async_playwright, expect
 from repo import ROOT, STEPS, build_site, copy_repository, free_port, get_when_served
 
+from harness import inprocess
+from harness.browser import NO_BROWSER, launch
+from harness.live_server import LiveServer
+from harness.missing import missing
 from workshop.steps import all_exercises
 
 DOCS = ROOT / "docs"
@@ -142,7 +146,7 @@ def test_every_command_option_and_exercise_is_documented(site):
     exercises = (site / "exercises.html").read_text(encoding="utf-8")
     for exercise in all_exercises():
         where = exercises if exercise.is_challenge else exercises.partition("The challenges")[0]
-        assert exercise.about["title"] in where
+        assert exercise.title in where
         if not exercise.is_challenge:
             assert (site / f"{exercise.id}.html").is_file()
 
@@ -244,13 +248,11 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
 def test_what_a_command_is_said_to_print_is_what_it_prints(tmp_path):
     capture = load("capture")
     if not shutil.which("redis-server"):
-        testing = load("pictures").testing
-        testing["missing"]("no Redis server: install it (on Debian: apt install redis-server)")
+        missing("no Redis server: install it (on Debian: apt install redis-server)")
     made = dict(capture.capture_all(copy_repository(tmp_path / "clone")))
     kept = {path.stem: path.read_text(encoding="utf-8") for path in capture.CAPTURED.iterdir()}
     if any("no browser: " in text for text in made.values()):
-        testing = load("pictures").testing
-        testing["missing"](testing["NO_BROWSER"])  # which is a failure where all is required
+        missing(NO_BROWSER)  # which is a failure where all is required
     assert set(made) == set(kept), "python docs/capture.py makes them again"
     for name, text in made.items():
         same = capture.is_same(text, kept[name])
@@ -294,14 +296,13 @@ def address(site):
 @pytest.fixture
 def in_browser():
     """Run a coroutine function with a browser."""
-    testing = load("pictures").testing
 
     async def run(function, *arguments):
         # Before pytest's own deadline, after which Playwright would wait for ever.
         async with asyncio.timeout(BROWSER_SECONDS), async_playwright() as playwright:
-            browser = await testing["launch_browser"](playwright)
+            browser = await launch(playwright)
             if browser is None:
-                testing["missing"](testing["NO_BROWSER"])
+                missing(NO_BROWSER)
             await function(browser, *arguments)
             await browser.close()
 
@@ -430,11 +431,9 @@ def test_search_finds_a_word(address, in_browser):
 
 
 def test_every_steps_page_is_accessible(in_browser):
-    testing = load("pictures").testing
-
     async def look(browser):
         for step in STEPS:
-            server = testing["LiveServer"](testing["load"](step))
+            server = LiveServer(inprocess.load(step))
             server.start()
             page = await browser.new_page()
             await page.goto(server.url)

@@ -6,19 +6,24 @@ import os
 import re
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
 from repo import ROOT
 
 from workshop import checking
-from workshop.steps import all_exercises
+from workshop.steps import all_exercises, write_files
 
 EXERCISES = all_exercises()
-MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.about["mistakes"]]
+MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
 DEADLINE = 0.7  # seconds
 PRELOADED = ["pytest", "pytest_asyncio.plugin", "quart.testing", "playwright.async_api", "redis"]
-PRELOADED += ["uvicorn", "websockets.asyncio.client"]
+PRELOADED += ["uvicorn", "websockets.asyncio.client", "harness.further", "harness.page"]
+CAN_FORK = hasattr(os, "fork")
+if CAN_FORK:
+    FORKS = multiprocessing.get_context("forkserver")
+    FORKS.set_forkserver_preload(PRELOADED)
 QUART_RUN = "test_the_quart_command_starts_the_app"
 NO_SENTENCE = re.compile(r"^\w+Error|^assert |Timeout")
 
@@ -28,23 +33,13 @@ def exercise(request):
     return request.param
 
 
-def write(folder, files):
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
 class Forked:
     """Stands for the process of a check, but need not import what all of them import."""
 
-    context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
-    context.set_forkserver_preload(PRELOADED)
-
     def __init__(self, arguments):
-        told, tells = self.context.Pipe(duplex=False)
-        hears, says = self.context.Pipe(duplex=False)
-        self.process = self.context.Process(target=self.run, args=(arguments, hears, tells))
+        told, tells = FORKS.Pipe(duplex=False)
+        hears, says = FORKS.Pipe(duplex=False)
+        self.process = FORKS.Process(target=self.run, args=(arguments, hears, tells))
         self.process.start()
         self.pid, self.wait = self.process.pid, self.process.join
         self.errors = tempfile.TemporaryFile()
@@ -55,8 +50,7 @@ class Forked:
 
     @staticmethod
     def run(arguments, hears, tells):
-        if os.name != "nt":
-            os.setsid()  # so that it is ended with all that it started
+        os.setsid()  # so that it is ended with all that it started
         os.chdir(ROOT)
         os.dup2(hears.fileno(), 0)
         os.dup2(tells.fileno(), 1)
@@ -70,6 +64,8 @@ class Forked:
 
 class Checker(checking.Checker):
     def _warm_up(self):
+        if not CAN_FORK:
+            return super()._warm_up()
         return Forked(self.command[3:])  # without `python -m workshop.checking`
 
 
@@ -112,13 +108,15 @@ def code_lines(text):
 
 
 def test_an_exercise_says_what_a_learner_and_an_instructor_need(exercise):
-    about = exercise.about
-    assert set(about) == {"title", "minutes", "objectives", "task", "hints", "mistakes"}
-    assert 5 <= about["minutes"] <= 60
-    assert about["objectives"]
-    assert len(about["hints"]) >= 3
-    assert len(about["mistakes"]) >= 3
-    assert len(about["task"]) > 100
+    names = {"title", "minutes", "objectives", "task", "hints", "mistakes"}
+    text = (exercise.folder / "exercise.toml").read_text(encoding="utf-8")
+    assert set(tomllib.loads(text)) == names
+    assert exercise.title
+    assert 5 <= exercise.minutes <= 60
+    assert exercise.objectives
+    assert len(exercise.hints) >= 3
+    assert len(exercise.mistakes) >= 3
+    assert len(exercise.task) > 100
 
 
 def test_the_step_from_start_to_solution_is_small(exercise):
@@ -128,12 +126,12 @@ def test_the_step_from_start_to_solution_is_small(exercise):
         if not name.endswith((".css", ".svg", "serve.py", "protocol.py")):
             old, new = code_lines(exercise.start.get(name, b"")), code_lines(solution)
             changed += sum(line.startswith("+ ") for line in difflib.ndiff(old, new))
-    limit = 60 if int(exercise.number) <= 5 else 180  # those who go further have come far
+    limit = 60 if exercise.number <= 5 else 180  # those who go further have come far
     assert changed <= limit, f"{changed} lines of code are to be written"
 
 
 def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
-    start = write(tmp_path / "websocket", exercise.start)
+    start = write_files(exercise.start, tmp_path / "websocket")
     # Tests that the exercise before has, too, are kept by its solution, which is the start.
     before = exercise.previous.tests if exercise.previous else []
     known = [path.read_bytes() for path in test_files(*before)]
@@ -152,7 +150,7 @@ def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
 )
 def test_the_solution_of_a_challenge_keeps_its_promises_and_those_of_its_step(challenge, tmp_path):
     # A step is its own solution; its tests, and each challenge's own, run in-process anyway.
-    solution = write(tmp_path / "websocket", challenge.solution)
+    solution = challenge.write_to(tmp_path / "websocket")
     # A browser sees the page only; the tests of the step show it the same one.
     differs = any(map(is_of_the_page, challenge.changes))
     chosen = [] if differs else ["-m", "not browser"]
@@ -164,7 +162,7 @@ def test_the_solution_of_a_challenge_keeps_its_promises_and_those_of_its_step(ch
 def chosen_tests(exercise, names):
     """The tests to try a mistake with: all, but of the slow ones only those that it names."""
     paths = test_files(exercise.tests[0])
-    if int(exercise.number) >= 6:  # where there are so many that the files of those named must do
+    if exercise.number >= 6:  # where there are so many that the files of those named must do
         texts = {path: path.read_text(encoding="utf-8") for path in paths}
         paths = [path for path in paths if any(f"def {name}(" in texts[path] for name in names)]
     slow = [f"{marker}(test='{name}')" for name in names for marker in ("browser", "redis")]
@@ -173,24 +171,19 @@ def chosen_tests(exercise, names):
 
 @pytest.mark.parametrize(
     ("exercise", "mistake"),
-    [pytest.param(*both, id=f"{both[0].id}: {both[1]['name']}") for both in MISTAKES],
+    [pytest.param(*both, id=f"{both[0].id}: {both[1].name}") for both in MISTAKES],
 )
 def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
     exercise, mistake, tmp_path
 ):
-    project = write(tmp_path / "websocket", exercise.solution)
-    path = project / mistake["file"]
-    code = path.read_text(encoding="utf-8")
-    assert code.count(mistake["find"]) == 1, f"{mistake['file']} should have `find` exactly once"
-    code = code.replace(mistake["find"], mistake["replace"])
-    path.write_text(code, encoding="utf-8", newline="\n")
-    promises = check(project, chosen_tests(exercise, mistake["fails"]))
+    project = write_files(mistake.applied_to(exercise.solution), tmp_path / "websocket")
+    promises = check(project, chosen_tests(exercise, mistake.fails))
     broken = [promise for promise in promises if promise.outcome == "broken"]
-    if mistake["fails"] == ["all"]:
+    if mistake.fails == ["all"]:
         # All that load the app; the Pipfile's are about another file.
         kept = {test_name(promise) for promise in promises if promise.outcome == "kept"}
         assert all("pipfile" in name for name in kept)
     else:
-        assert {test_name(promise) for promise in broken} == set(mistake["fails"])
+        assert {test_name(promise) for promise in broken} == set(mistake.fails)
     told = f"{broken[0].reason}\n{broken[0].console}"
-    assert mistake["says"] in told, told
+    assert mistake.says in told, told

@@ -199,7 +199,7 @@ def _commit_all():
             marks[f"{kind}/{exercise.id}"] = mark = len(marks) + 1
             files = {**around, **{f"websocket/{name}": project[name] for name in project}}
             what = "the task" if kind == "exercise" else "a solution"
-            stream.append(_commit(mark, parent, f"{exercise.title}: {what}\n", files))
+            stream.append(_commit(mark, parent, f"{exercise.heading}: {what}\n", files))
             parent = mark
     stream.append(b"done\n")
     ids = _git("fast-import", "--quiet", "--done", "--force", stdin=b"".join(stream)).split()
@@ -226,12 +226,11 @@ def _commit(mark, parent, message, files):
 
 def _around(exercise):
     """What a branch holds beside the project: the task, the tests, and what they need."""
-    about = exercise.about
     readme = README.format(
-        title=exercise.title,
-        minutes=about["minutes"],
-        objectives="".join(f"- {objective}\n" for objective in about["objectives"]),
-        task=about["task"],
+        title=exercise.heading,
+        minutes=exercise.minutes,
+        objectives="".join(f"- {objective}\n" for objective in exercise.objectives),
+        task=exercise.task,
         start="" if exercise.start else ", which is empty",
     )
     pipfile = (ROOT / "Pipfile").read_text(encoding="utf-8").partition("\n[scripts]")[0]

@@ -15,7 +15,7 @@ import threading
 import time
 
 from workshop import watching
-from workshop.steps import UnknownTarget, all_exercises, find_exercise
+from workshop.steps import UnknownTarget, all_exercises, find_exercise, write_files
 from workshop.venv import ROOT
 
 FOLDER = ROOT / "websocket"
@@ -151,12 +151,7 @@ def start(exercise):
     progress = Progress()
     try:
         shutil.rmtree(NEW, ignore_errors=True)  # of a command that was ended in the middle
-        exercise_files = exercise.start
-        NEW.mkdir(parents=True)
-        for name, content in exercise_files.items():
-            path = NEW / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        write_files(exercise.start, NEW)
     except OSError as error:
         raise LearnerProblem(f"attempts/ cannot be written to: {error.strerror}") from None
     return _replace(NEW, progress, exercise.id)
@@ -245,7 +240,7 @@ def _put_back():
 def hint(exercise):
     """The next hint for an exercise, and how many are left after it; the last stays the last."""
     progress = Progress()
-    hints = exercise.about["hints"]
+    hints = exercise.hints
     shown = min(progress.hints.get(exercise.id, 0) + 1, len(hints))
     progress.hints[exercise.id] = shown
     if FOLDER.is_dir():

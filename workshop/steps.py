@@ -22,6 +22,25 @@ class UnknownTarget(Exception):
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """What people get wrong in an exercise: one place in one file, and what they are told then."""
+
+    name: str  # "forgets the loop"
+    file: str
+    find: str  # what stands in the file of the solution, exactly once
+    replace: str
+    fails: list[str]  # the names of the tests that fail, or ["all"]
+    says: str  # a part of what the first failure says
+
+    def applied_to(self, files):
+        """The files of a project with this mistake; raises ValueError if there is no one place."""
+        code = files[self.file].decode()
+        if code.count(self.find) != 1:
+            raise ValueError(f"{self.file} should have `find` exactly once: {self.name}")
+        return {**files, self.file: code.replace(self.find, self.replace).encode()}
+
+
+@dataclass(frozen=True)
 class Exercise:
     """A step or a challenge: where one starts, what to do, and what is right."""
 
@@ -35,24 +54,53 @@ class Exercise:
 
     @property
     def number(self):
-        """The number of its step, as text: "3"."""
+        """The number of its step."""
         step = self.previous.folder if self.is_challenge else self.folder
-        return str(int(step.name.partition("_")[0]))
+        return int(step.name.partition("_")[0])
 
     @property
     def id(self):
         """Its name, also of its branches: "03_echo", and "03_binary" for a challenge."""
-        return f"0{self.number}_{self.folder.name}" if self.is_challenge else self.folder.name
+        return f"{self.number:02}_{self.folder.name}" if self.is_challenge else self.folder.name
 
     @cached_property
-    def about(self):
-        """What exercise.toml says: title, minutes, objectives, task, hints, mistakes."""
+    def _toml(self):
         return tomllib.loads((self.folder / "exercise.toml").read_text(encoding="utf-8"))
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """Its title, such as "Echo"."""
+        return self._toml["title"]
+
+    @property
+    def heading(self) -> str:
         """Its title with its number, such as "3 Echo" or "3+ Binary messages"."""
-        return f"{self.number}{'+' if self.is_challenge else ''} {self.about['title']}"
+        return f"{self.number}{'+' if self.is_challenge else ''} {self.title}"
+
+    @property
+    def minutes(self) -> int:
+        """How long it takes, about."""
+        return self._toml["minutes"]
+
+    @property
+    def objectives(self) -> list[str]:
+        """What one can do when it is done."""
+        return self._toml["objectives"]
+
+    @property
+    def task(self) -> str:
+        """What to write, never how, in Markdown."""
+        return self._toml["task"]
+
+    @property
+    def hints(self) -> list[str]:
+        """From a nudge to nearly the answer, in Markdown."""
+        return self._toml["hints"]
+
+    @cached_property
+    def mistakes(self) -> list[Mistake]:
+        """What people really get wrong; each is proved."""
+        return [Mistake(**mistake) for mistake in self._toml["mistakes"]]
 
     @property
     def tests(self):
@@ -75,6 +123,22 @@ class Exercise:
     def start(self):
         """The files that one starts from: the solution of the exercise before."""
         return self.previous.solution if self.previous else {}
+
+    def write_to(self, folder):
+        """Write the finished project into a folder, which is made if need be; returns the folder.
+
+        The start of an exercise is what the one before writes.
+        """
+        return write_files(self.solution, folder)
+
+
+def write_files(files, folder):
+    """Write the files of a project, as an Exercise gives them, into a folder; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
 
 
 def _files(folder):
@@ -111,8 +175,9 @@ def find_exercise(name):
     for exercise in all_exercises():
         names = {exercise.id, exercise.folder.name}
         if not exercise.is_challenge:
-            names |= {exercise.number, exercise.folder.name.partition("_")[2]}
-        if name in names or (name.isdecimal() and str(int(name)) in names):
+            names.add(exercise.folder.name.partition("_")[2])
+        is_number = name.isdecimal() and int(name) == exercise.number
+        if name in names or (is_number and not exercise.is_challenge):
             return exercise
     names = ", ".join(exercise.id for exercise in all_exercises())
     raise UnknownTarget(f"there is no exercise {name!r}; the exercises are {names}")

@@ -28,8 +28,8 @@ def where_am_i():
             state = "started"
         indent = "   " if exercise.is_challenge else ""
         style = {"done": "green", "started": "bold", "to do": None}[state]
-        title = f"{indent}{exercise.id}: {exercise.about['title']}"
-        table.add_row(title, str(exercise.about["minutes"]), state, style=style)
+        title = f"{indent}{exercise.id}: {exercise.title}"
+        table.add_row(title, str(exercise.minutes), state, style=style)
     Console().print(table)
     if FOLDER.is_file():
         click.echo("\nNext: rename the file websocket, whose name your folder will have")
@@ -101,7 +101,7 @@ def start(exercise, back):
         return
     say_kept(learner.start(chosen))
     show_task(chosen)
-    where = f"holds the workshop's {chosen.previous.title}" if chosen.previous else "is empty"
+    where = f"holds the workshop's {chosen.previous.heading}" if chosen.previous else "is empty"
     click.echo(f"\nYour folder websocket/ {where}: go on from there. Then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
 
@@ -114,8 +114,7 @@ def say_kept(kept):
 
 def show_task(exercise):
     """Print an exercise's title and task."""
-    about = exercise.about
-    show(f"# {exercise.title}\n\nAbout {about['minutes']} minutes.\n\n{about['task']}")
+    show(f"# {exercise.heading}\n\nAbout {exercise.minutes} minutes.\n\n{exercise.task}")
 
 
 def show(markdown):
