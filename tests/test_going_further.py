@@ -354,7 +354,7 @@ ATTACKS = {
     "nothing, and does not read": (b"", False),
     "pings, and does not read": (PING * 100, False),
     "text, and does not read": (TEXT * 200, False),
-    "pings": (PING * 10, True),
+    "pings": (PING * 30, True),
     "pongs": (PONG * 1000, True),
     "a message in endless pieces": (PIECE * 1000, True),
 }
