@@ -9,8 +9,6 @@ from contextlib import ExitStack, suppress
 import pytest
 from repo import ROOT, free_port
 
-from workshop import serving
-
 TAKEN = "Port 5000 is taken"
 
 
@@ -126,14 +124,6 @@ def test_run_says_which_tcp_port_it_offers(workshop):
     port = int(process.wait_for("TCP port").split("TCP port")[1].split()[0])
     process.wait_for("curl")
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
-
-
-def test_a_tcp_port_that_is_taken_is_not_offered(monkeypatch):
-    monkeypatch.setattr(serving, "TCP_PORT", free_port())
-    assert serving.free_tcp_port(besides=5000) == serving.TCP_PORT
-    assert serving.free_tcp_port(besides=serving.TCP_PORT) != serving.TCP_PORT
-    with serving.listen(serving.TCP_PORT):
-        assert serving.free_tcp_port(besides=5000) != serving.TCP_PORT
 
 
 def test_help_names_every_command():

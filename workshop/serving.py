@@ -27,7 +27,7 @@ from harness.mended import with_both_keys
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
-TCP_PORT = 5001  # of the step that has a TCP source
+TCP_PORT = 5001  # where the docs have an app listen for lines over TCP
 START_SECONDS = 30
 STOP_SECONDS = 3  # how long a server may take to say goodbye to its clients
 PORT_TAKEN, BAD_PROJECT = 1, 2  # exit codes
@@ -46,7 +46,7 @@ def run(project, port=None):
     from workshop import machine, watching
 
     port = chosen_port(port, FIRST_PORT)
-    environ = {"QUART_TCP_PORT": str(free_tcp_port(besides=port)), **machine.app_environ()}
+    environ = {"QUART_TCP_PORT": str(any_free_port()), **machine.app_environ()}
     command, options = _how_to_serve(project, port, environ)
     child = subprocess.Popen(command, **options)
     was_restarted = False
@@ -180,13 +180,6 @@ def free_page_port(first):
     """The first free port from `first` on for a page: never the one of the app's TCP source."""
     port = free_port(first)
     return free_port(TCP_PORT + 1) if port == TCP_PORT else port
-
-
-def free_tcp_port(besides):
-    """The usual port if it is free and not `besides`, else one that nobody else will take now."""
-    if TCP_PORT != besides and is_free(TCP_PORT):
-        return TCP_PORT
-    return any_free_port()
 
 
 def any_free_port():
