@@ -245,18 +245,18 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
 
 
 @pytest.mark.long
-def test_what_a_command_is_said_to_print_is_what_it_prints(tmp_path):
+@pytest.mark.parametrize("act", load("capture").ACTS)
+def test_what_a_command_is_said_to_print_is_what_it_prints(act, tmp_path):
     capture = load("capture")
-    if not shutil.which("redis-server"):
+    if act in ("tests", "scaled_out") and not shutil.which("redis-server"):
         missing("no Redis server: install it (on Debian: apt install redis-server)")
-    made = dict(capture.capture_all(copy_repository(tmp_path / "clone")))
-    kept = {path.stem: path.read_text(encoding="utf-8") for path in capture.CAPTURED.iterdir()}
+    made = dict(capture.perform(act, copy_repository(tmp_path / "clone")))
     if any("no browser: " in text for text in made.values()):
         missing(NO_BROWSER)  # which is a failure where all is required
-    assert set(made) == set(kept), "python docs/capture.py makes them again"
     for name, text in made.items():
-        same = capture.is_same(text, kept[name])
-        assert same or text == kept[name], f"{name}: python docs/capture.py captures it again"
+        kept = (capture.CAPTURED / f"{name}.txt").read_text(encoding="utf-8")
+        same = capture.is_same(text, kept)
+        assert same or text == kept, f"{name}: `python docs/capture.py {act}` captures it again"
 
 
 @pytest.mark.parametrize(

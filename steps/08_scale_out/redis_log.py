@@ -39,7 +39,7 @@ class RedisLog(Log):
         super().__init__(size)
         self.size, self.name, self.copied, self.spoiled = size, "", "", ""
         self.waiting, self.lock = [], asyncio.Lock()
-        self.troubles = {}  # what cannot be done, and the kind of error
+        self.troubles = {}  # what cannot be done, and the kinds of error so far
         # No retries: a message whose answer was lost would be stored twice.
         options = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 3, "decode_responses": True}
         try:
@@ -152,9 +152,11 @@ class RedisLog(Log):
         return await super()._resume(name, last)
 
     def _report(self, what, error=None):
-        """Log what cannot be done, and that it can be done again, once each."""
-        kind = type(error).__name__ if error else ""
-        if kind != self.troubles.get(what, ""):
-            self.troubles[what] = kind
-            words = f"cannot be {what}: {error}" if error else f"can be {what} again."
-            logger.log(logging.ERROR if error else logging.WARNING, "The log in Redis %s", words)
+        """Log each kind of error once, and once that all is well again."""
+        known = self.troubles.setdefault(what, set())
+        if error and type(error) not in known:
+            known.add(type(error))
+            logger.error("The log in Redis cannot be %s: %s", what, error)
+        elif known and not error:
+            known.clear()
+            logger.warning("The log in Redis can be %s again.", what)
