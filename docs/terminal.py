@@ -37,7 +37,7 @@ SAME = [  # what differs from run to run, and what stands in the docs in its pla
 # What a capture keeps, and differs each time: how long something took and, of a fault, all that
 # depends on the machine.
 VARIES = [
-    (r"in \d+\.\d+s", "in … s"),
+    (r"in \d+\.\d+s( \([\d:]+\))?", "in … s"),  # pytest adds minutes where it takes longer
     (r"^  the (server printed|last line) .*\n?", ""),
     (r"^  (server memory.*?|(a|the) good client.*?|meanwhile|small messages)  .*", r"  \1"),
     (r"^  in bulk .*\n  (.*\n)  .*", r"  in bulk\n  \1"),

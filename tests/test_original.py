@@ -1,14 +1,23 @@
 """What the original tutorial got wrong, where no step's mistake shows it already."""
 
 import asyncio
+import re
 
 import pytest
 from quart import Quart, websocket
+from repo import STEPS
+
+from harness import loading
 
 
-def test_await_in_a_plain_function_is_a_syntax_error():
-    with pytest.raises(SyntaxError, match="'await' outside async function"):
-        compile("def broadcast(message):\n    await queue.put(message)\n", "websocket.py", "exec")
+def test_await_in_a_plain_function_is_a_syntax_error(tmp_path):
+    code = (STEPS[4] / "websocket.py").read_text(encoding="utf-8")
+    wrong, places = re.subn(r"(\w+)\.put_nowait\(", r"await \1.put(", code)
+    assert places == 1, "step 5 puts messages into its queues in one place"
+    (tmp_path / "websocket.py").write_text(wrong, encoding="utf-8", newline="\n")
+    told = r"websocket\.py, line \d+: SyntaxError: 'await' outside async function"
+    with pytest.raises(loading.NotLoaded, match=told):
+        loading.load(tmp_path)
 
 
 @pytest.mark.asyncio
