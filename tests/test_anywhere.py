@@ -90,6 +90,7 @@ def test_the_tests_of_a_step_pass_anywhere(odd):
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.timeout(200)
 def test_the_site_can_be_built_anywhere(odd, tmp_path):
     odd.environ["LC_ALL"] = "xx_XX.UTF-8"  # a locale that is not installed

@@ -244,8 +244,15 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
     assert [line for line in RUN_BY if f"$ {line}" not in shown] == []
 
 
+# What takes longest repeats what others test: it runs with --all.
+ACTS = [
+    pytest.param(act, marks=pytest.mark.thorough if act in ("tests", "faults") else ())
+    for act in load("capture").ACTS
+]
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("act", load("capture").ACTS)
+@pytest.mark.parametrize("act", ACTS)
 def test_what_a_command_is_said_to_print_is_what_it_prints(act, tmp_path):
     capture = load("capture")
     if act in ("tests", "scaled_out") and not shutil.which("redis-server"):
@@ -486,6 +493,7 @@ def test_the_command_builds_the_site_only_where_nothing_else_is(tmp_path):
     assert file.read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.thorough
 def test_the_command_serves_the_site_and_ctrl_c_ends_it(workshop):
     port = free_port()
     process = workshop("docs", "--port", port)

@@ -81,10 +81,10 @@ def _kept_unless_replaced():
         raise EnvironmentFailed(".venv is a link to an environment that can't be used: remove it")
     if VENV.exists():
         if UNFINISHED.exists():
-            print("Making .venv again, because it wasn't finished.")
+            print("Making .venv again, because it wasn't finished.", flush=True)
             shutil.rmtree(VENV)
         else:
-            print(f"Making .venv again, because {_what_is_wrong()}.")
+            print(f"Making .venv again, because {_what_is_wrong()}.", flush=True)
             shutil.rmtree(SET_ASIDE, ignore_errors=True)  # what replaced it was complete
             VENV.rename(SET_ASIDE)
     try:
@@ -233,6 +233,6 @@ class _Progress:
     def __exit__(self, kind, error, trace):
         seconds = time.monotonic() - self.started
         result = "stopped" if kind else f"done in {seconds:.0f} s"
-        print(
-            f"\r\033[K{self.title}: {result}" if machine.is_terminal(sys.stdout) else f"  {result}"
-        )
+        is_terminal = machine.is_terminal(sys.stdout)
+        line = f"\r\033[K{self.title}: {result}" if is_terminal else f"  {result}"
+        print(line, flush=True)  # before what may be said of it on stderr
