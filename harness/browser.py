@@ -12,7 +12,7 @@ NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt 
 WATCH_STATE = """
 window.states = [];
 new MutationObserver(() => {
-  const text = document.querySelector("[role=status]")?.textContent.trim();
+  const text = document.querySelector("[role=status], output")?.textContent.trim();
   if (text && text !== states.at(-1)) states.push(text);
 }).observe(document, {subtree: true, childList: true, characterData: true});
 """
@@ -74,14 +74,23 @@ def describe(error):
 async def open_page(context, url):
     """A project's page, open in a browser; `states` in it is what its state has said."""
     page = await context.new_page()
+    page.sent, page.loads = [], 0
+    page.on("websocket", lambda ws: ws.on("framesent", lambda data: page.sent.append(data)))
+    page.on("load", count_load)
     await page.add_init_script(WATCH_STATE)
     await load(page, url)
     return page
 
 
+def count_load(page):
+    """One more time, the page was loaded: `.loads` of the page says how often it was."""
+    page.loads += 1
+
+
 async def open_page_at(context, url, address):
     """The page at a URL as if it lived at another address: `connectedTo` is in it."""
     page = await context.new_page()
+    await page.clock.install()  # so that a test can let time pass in the page
     await page.add_init_script(WATCH_SOCKET)
 
     async def from_server(route):

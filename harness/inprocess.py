@@ -102,11 +102,11 @@ class InProcessConnection:
     async def receive(self):
         message = await self._next()
         if message["type"] == "websocket.close":
-            raise failures.Closed(
-                self.app, self.path, message.get("code", 1000), message.get("reason", "")
-            )
+            code, reason = message.get("code", 1000), message.get("reason", "")
+            raise failures.Closed(self.app, self.path, code, reason, self.sent)
         if message["type"] != "websocket.send":
             raise failures.nothing_came(self.app, self.path, self.sent)
+        self.sent = None  # it was answered, so whatever is missing next is no answer to it
         return message["bytes"] if message.get("text") is None else message["text"]
 
     def stop_reading(self):

@@ -94,14 +94,16 @@ class LiveConnection:
         from websockets.exceptions import ConnectionClosed
 
         try:
-            return await within(patience.DEADLINE, self.connection.recv())
+            data = await within(patience.DEADLINE, self.connection.recv())
         except TimeoutError:
             raise failures.nothing_came(self.app, self.path, self.sent) from None
         except ConnectionClosed:
             closed = self.connection
             raise failures.Closed(
-                self.app, self.path, closed.close_code, closed.close_reason
+                self.app, self.path, closed.close_code, closed.close_reason, self.sent
             ) from None
+        self.sent = None  # it was answered, so whatever is missing next is no answer to it
+        return data
 
     def stop_reading(self):
         self.connection.transport.pause_reading()

@@ -1,5 +1,6 @@
 """A project and its app: loaded from its own files, with what is wrong told in its own terms."""
 
+import ast
 import re
 import runpy
 import sys
@@ -29,7 +30,7 @@ def load(project):
     """The app of a project's websocket.py, run afresh; raises NotLoaded."""
     if not (project / "websocket.py").is_file():
         raise NotLoaded("there is no websocket.py yet")
-    if problem := problem_of_files(project):
+    if problem := problem_of_files(project) or imports_wrongly(project / "websocket.py"):
         raise NotLoaded(problem)
     from quart import Quart
 
@@ -38,6 +39,8 @@ def load(project):
         app = run_file(project / "websocket.py").get("app")
     finally:
         Quart.run = run
+    if type(app).__module__.startswith("flask."):
+        raise NotLoaded("websocket.py makes a Flask app: it needs `app = Quart(__name__)`")
     if not isinstance(app, Quart):
         raise NotLoaded("websocket.py has no app: it needs a line `app = Quart(__name__)`")
     return app
@@ -80,7 +83,7 @@ def modules_beside(project):
 
 def describe(error):
     """Say what an exception is and where in a project it was raised."""
-    from jinja2 import TemplateSyntaxError
+    from jinja2 import TemplateNotFound, TemplateSyntaxError
 
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -93,6 +96,10 @@ def describe(error):
         "jinja2" in frame.filename for frame in traceback.extract_tb(error.__traceback__)
     ):
         return f"a template is not UTF-8: {what}"
+    if isinstance(error, TemplateNotFound):
+        what += where_templates_are(error)
+    elif "unhashable type" in what:
+        what += ": a set and a dict's keys take what never changes; a client's queue will do"
     if "(coroutine)" in what:
         what += ": is there an `await` before what is returned?"
     name, line, _ = place(error)
@@ -138,3 +145,43 @@ def hides_a_module(project):
         if name in PACKAGES:
             return f"{files[name]} beside your app hides the package {name}: rename it"
     return ""
+
+
+def imports_wrongly(path):
+    """Say which import of an app's file gives something other than it is meant to; "" if none."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return ""  # running it says where
+    nodes = list(ast.walk(tree))
+    modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    modules |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    for node in nodes:
+        names = [name.name for name in getattr(node, "names", []) if isinstance(name, ast.alias)]
+        module = getattr(node, "module", None)
+        where = f"{path.name}, line {getattr(node, 'lineno', '')}"
+        if path.stem in ([module] if isinstance(node, ast.ImportFrom) else names):
+            return (
+                f"{where}: this imports {path.name} itself, not a package; for Quart's websocket, "
+                "it is `from quart import websocket`"
+            )
+        if module == "flask" and names and "quart.flask_patch" not in modules:
+            return f"{where}: {', '.join(names)} should be imported from quart, not from flask"
+    return ""
+
+
+def where_templates_are(error):
+    """Say where Quart looks for templates, and which are there or elsewhere."""
+    frames = traceback.extract_tb(error.__traceback__)
+    folders = [Path(f.filename).parent for f in frames if Path(f.filename).parent in PROJECTS]
+    if not folders:
+        return ""
+    there = sorted(p.name for p in folders[-1].glob("templates/*") if p.is_file())
+    has = f"which has {', '.join(there)}" if there else "where there are none"
+    return f": Quart looks in templates/, {has}{found_elsewhere(folders[-1], str(error.name))}"
+
+
+def found_elsewhere(project, name):
+    """Say where in a project a file of that name is: a clause, or "" if it is nowhere."""
+    found = [path.relative_to(project).as_posix() for path in sorted(project.rglob(name))]
+    return f"; there is {', '.join(found)}" if found else ""

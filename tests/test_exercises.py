@@ -17,6 +17,7 @@ from workshop.steps import all_exercises, write_files
 
 EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
+VARIANTS = [(exercise, variant) for exercise in EXERCISES for variant in exercise.variants]
 DEADLINE = 0.7  # seconds
 PRELOADED = ["pytest", "pytest_asyncio.plugin", "quart.testing", "playwright.async_api", "redis"]
 PRELOADED += ["uvicorn", "websockets.asyncio.client", "harness.further", "harness.page"]
@@ -110,7 +111,7 @@ def code_lines(text):
 def test_an_exercise_says_what_a_learner_and_an_instructor_need(exercise):
     names = {"title", "minutes", "objectives", "task", "hints", "mistakes"}
     text = (exercise.folder / "exercise.toml").read_text(encoding="utf-8")
-    assert set(tomllib.loads(text)) == names
+    assert set(tomllib.loads(text)) - {"variants"} == names
     assert exercise.title
     assert 5 <= exercise.minutes <= 60
     assert exercise.objectives
@@ -187,3 +188,15 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
         assert {test_name(promise) for promise in broken} == set(mistake.fails)
     told = f"{broken[0].reason}\n{broken[0].console}"
     assert mistake.says in told, told
+
+
+@pytest.mark.parametrize(
+    ("exercise", "variant"),
+    [pytest.param(*both, id=f"{both[0].id}: {both[1].name}") for both in VARIANTS],
+)
+def test_a_variant_is_as_right_as_the_solution(exercise, variant, tmp_path):
+    project = write_files(variant.applied_to(exercise.solution), tmp_path / "websocket")
+    chosen = [] if is_of_the_page(variant.file) else ["-m", "not browser"]
+    promises = check(project, [*test_files(exercise.tests[0]), *chosen])
+    assert promises
+    assert [promise for promise in promises if promise.outcome != "kept"] == []

@@ -10,6 +10,7 @@ import pytest
 from repo import ROOT
 
 MODULES = sorted((ROOT / "harness").glob("*.py"))
+TESTS_OF_STEPS = sorted((ROOT / "steps").rglob("tests/test_*.py"))
 IN_PROCESS = ["failures", "inprocess", "loading", "patience"]
 # What there is not in a page, or is of no use there.
 NOT_IN_A_PAGE = {"subprocess", "threading", "multiprocessing", "socket", "select", "http", "urllib"}
@@ -64,3 +65,11 @@ def test_what_is_skipped_is_told_by_kind(tmp_path):
     told = [line for line in result.stdout.splitlines() if "SKIPPED" in line]
     assert len(told) == 1, result.stdout
     assert re.search(r"SKIPPED \d+ .*no browser: install", told[0])
+
+
+@pytest.mark.parametrize("path", TESTS_OF_STEPS, ids=lambda path: path.stem)
+def test_each_assertion_of_a_steps_test_has_a_sentence(path):
+    tree = ast.parse(path.read_bytes())
+    asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    bare = [node.lineno for node in asserts if node.msg is None]
+    assert not bare, f"{path.relative_to(ROOT)} has an assert without a sentence in lines {bare}"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from json import dumps, loads
 from pathlib import Path
 
+from harness.loading import PROJECTS
 from harness.patience import LONG_TURN, TURN, Patience, PatienceWithAnother
 from workshop import machine
 from workshop.tied import end, end_with
@@ -261,8 +262,9 @@ def watch_for_loops(teller):
         if frame is None:
             patience = Patience(BUSY)
         elif patience.is_over():
+            name = Path(frame.f_code.co_filename).name
             teller.tell(
-                stuck=f"websocket.py, line {frame.f_lineno}: after {BUSY} s the code is still busy "
+                stuck=f"{name}, line {frame.f_lineno}: after {BUSY} s the code is still busy "
                 "here: is there a loop without an end, or a call that blocks, such as time.sleep? "
                 "Meanwhile, nobody else is served."
             )
@@ -270,15 +272,16 @@ def watch_for_loops(teller):
 
 
 def frame_of_project(frame):
-    """The innermost frame on the stack that runs the project's websocket.py, if there is one."""
+    """The innermost frame on the stack that runs a file of the project, if there is one."""
     while frame and not is_of_project(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
 
 
 def is_of_project(filename):
-    """Whether a file is a project's websocket.py; some packages have one, too."""
-    return Path(filename).name == "websocket.py" and "site-packages" not in filename
+    """Whether a file stands beside a project's websocket.py; some packages have one, too."""
+    is_one = Path(filename).name == "websocket.py" or Path(filename).parent in PROJECTS
+    return is_one and "site-packages" not in filename
 
 
 def promise(nodeid):

@@ -41,6 +41,22 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Another way to write a solution, which is as right: one place in one file, or a whole one."""
+
+    name: str  # "links by relative addresses"
+    file: str
+    replace: str
+    find: str = ""  # what stands in the file of the solution, exactly once; "" for the whole file
+
+    def applied_to(self, files):
+        """The files of a project written this way; raises ValueError if there is no one place."""
+        if not self.find:
+            return {**files, self.file: self.replace.encode()}
+        return Mistake(self.name, self.file, self.find, self.replace, [], "").applied_to(files)
+
+
+@dataclass(frozen=True)
 class Exercise:
     """A step or a challenge: where one starts, what to do, and what is right."""
 
@@ -101,6 +117,11 @@ class Exercise:
     def mistakes(self) -> list[Mistake]:
         """What people really get wrong; each is proved."""
         return [Mistake(**mistake) for mistake in self._toml["mistakes"]]
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        """Other right ways to write its solution; each is proved to pass."""
+        return [Variant(**variant) for variant in self._toml.get("variants", [])]
 
     @property
     def tests(self):

@@ -14,10 +14,10 @@ async def test_a_message_comes_back_with_echo_before_it(app):
 
 async def test_every_message_comes_back_in_order(app):
     async with app.test_client().websocket("/ws") as alice:
-        for data in ("one", "two", "three"):
+        for data in ("one", " two  spaced ", "three"):
             await alice.send(data)
         replies = [await alice.receive() for _ in range(3)]
-    expected = ["echo one", "echo two", "echo three"]
+    expected = ["echo one", "echo  two  spaced ", "echo three"]
     assert replies == expected, f"expected {expected}, but {replies} came"
 
 
@@ -32,11 +32,11 @@ async def test_two_clients_do_not_hear_each_other(app):
     test_client = app.test_client()
     async with test_client.websocket("/ws") as alice, test_client.websocket("/ws") as bob:
         await alice.send("from alice")
-        await alice.receive()
         await bob.send("from bob")
-        reply = await bob.receive()
-    assert reply == "echo from bob", (
-        f"bob said 'from bob', but the first that he hears is {reply!r}"
+        alices, bobs = await alice.receive(), await bob.receive()
+    assert (alices, bobs) == ("echo from alice", "echo from bob"), (
+        "alice sent 'from alice' and bob sent 'from bob', at the same time; "
+        f"alice received {alices!r}, and bob {bobs!r}"
     )
 
 
@@ -49,7 +49,7 @@ async def test_a_client_that_leaves_ends_its_handler(app):
 
 async def test_a_plain_get_is_refused(app):
     response = await app.test_client().get("/ws")
-    assert response.status_code == 400, (
-        f"a plain GET on /ws should be answered with 400, not {response.status}: "
+    assert 400 <= response.status_code < 500, (
+        f"a plain GET on /ws should be answered with an error such as 400, not {response.status}: "
         "is the route made with @app.websocket?"
     )

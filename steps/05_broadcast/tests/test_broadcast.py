@@ -7,10 +7,32 @@ import pytest
 pytestmark = pytest.mark.asyncio
 
 
+async def heard_by(client, count):
+    """So many messages that a client receives, or fewer, and why no more."""
+    heard = []
+    try:
+        while len(heard) < count:
+            heard.append(await client.receive())
+    except AssertionError as error:
+        return heard, f" ({error})"
+    return heard, ""
+
+
 async def all_hear(clients, *messages):
-    for client in clients:
-        heard = [await client.receive() for _ in messages]
-        assert heard == list(messages), f"expected {list(messages)}, but a client heard {heard}"
+    # All listen at once, so that each can be told of, and not just the first that hears nothing.
+    results = await asyncio.gather(*(heard_by(client, len(messages)) for client in clients))
+    each = [
+        f"{client.name} received {heard}"
+        for client, (heard, _) in zip(clients, results, strict=True)
+    ]
+    for client, (heard, why) in zip(clients, results, strict=True):
+        assert heard == list(messages), (
+            f"{client.name} should receive {list(messages)}, but {', '.join(each)}{why}"
+        )
+
+
+def is_told_of_utf_8(text):
+    return "utf-8" in text.lower().replace("utf8", "utf-8")
 
 
 @asynccontextmanager
@@ -21,6 +43,7 @@ async def joined(app, *names):
         for name in names:
             connection = app.test_client().websocket("/api/v2/ws")
             clients.append(await stack.enter_async_context(connection))
+            clients[-1].name = name
             await clients[-1].send(name)
             await all_hear(clients, name)
         yield clients
@@ -49,20 +72,41 @@ async def test_those_who_stay_still_hear_when_one_leaves(app):
         await all_hear([alice, bob], "still here?")
 
 
+async def kept_of_what_is_sent(client):
+    """How many bytes of memory more are in use once a client has sent and received 3 MB."""
+    tracemalloc.start()
+    for number in range(30):
+        await client.send(f"{number:0100000}")
+        await client.receive()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return kept
+
+
 async def test_a_client_that_leaves_is_forgotten(app):
     async with joined(app, "alice") as (alice,):
+        before = await kept_of_what_is_sent(alice)  # an app may keep its messages for all
         async with joined(app, "bob"):
             await all_hear([alice], "bob")
-        tracemalloc.start()
-        for number in range(30):
-            await alice.send(f"{number:0100000}")
-            await alice.receive()
-        kept, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+        kept = await kept_of_what_is_sent(alice) - before
     assert kept < 1_500_000, (
         f"bob left, and {kept:,} bytes of what alice said since are still kept for him: "
         "is his queue removed when his handler ends, however it ends?"
     )
+
+
+async def test_a_client_that_does_not_read_holds_up_nobody(app):
+    async with joined(app, "alice", "bob") as (alice, bob):
+        bob.stop_reading()
+        for number in range(300):
+            message = f"{number:05000}"
+            await alice.send(message)
+            heard, why = await heard_by(alice, 1)
+            assert heard == [message], (
+                f"bob reads nothing, and alice should still hear herself, but not after {number} "
+                f"messages{why}: does a broadcast wait for bob, or for room in his queue?"
+            )
+        bob.read_again()
 
 
 async def test_a_client_that_vanishes_harms_nobody(app):
@@ -75,6 +119,7 @@ async def test_a_client_that_vanishes_harms_nobody(app):
 
 async def test_a_client_that_only_listens_hears_everyone(app):
     async with app.test_client().websocket("/api/v2/ws") as bob:
+        bob.name = "bob"
         async with joined(app, "alice") as (alice,):
             await alice.send("hello")
             await all_hear([bob], "alice", "hello")
@@ -91,21 +136,28 @@ async def test_a_client_may_send_without_reading(app):
 async def test_a_post_reaches_everyone(app):
     async with joined(app, "alice", "bob", "carol") as clients:
         response = await app.test_client().post("/api/v2/messages", data="from a POST: ½".encode())
-        assert response.status_code == 204, f"the POST is answered with {response.status}"
+        assert response.status_code == 204, (
+            f"the POST is answered with {response.status}: its body is the message itself, and no "
+            "form and no JSON"
+        )
         await all_hear(clients, "from a POST: ½")
 
 
 async def test_a_post_that_is_not_utf_8_is_refused_with_a_sentence(app):
-    response = await app.test_client().post("/api/v2/messages", data=b"\xff\xfe")
-    assert response.status_code == 400, f"the POST is answered with {response.status}"
-    assert "UTF-8" in await response.get_data(as_text=True)
+    response = await app.test_client().post("/api/v2/messages", data=b"caf\xe9")
+    assert response.status_code == 400, (
+        f"the POST is answered with {response.status}, though its body is not UTF-8"
+    )
+    told = await response.get_data(as_text=True)
+    assert is_told_of_utf_8(told), f"the answer should mention UTF-8, but is {told!r:.200}"
 
 
 async def test_echo_still_echoes(app):
     async with joined(app, "alice") as (alice,):
         async with app.test_client().websocket("/ws") as bob:
             await bob.send("hello")
-            assert await bob.receive() == "echo hello"
+            reply = await bob.receive()
+            assert reply == "echo hello", f"/ws should answer 'echo hello', but answers {reply!r}"
         await alice.send("only me")
         await all_hear([alice], "only me")
 
@@ -117,8 +169,19 @@ async def test_a_tcp_line_reaches_everyone(app, tcp_connect):
         await all_hear(clients, "from TCP: ½", " spaced ", "x" * 65_000)
 
 
+async def test_a_tcp_client_that_disconnects_sends_nothing_more(app, tcp_connect):
+    async with app.test_app(), joined(app, "alice") as (alice,):
+        _, writer = await tcp_connect()
+        writer.write(b"hello\n")
+        await all_hear([alice], "hello")
+        writer.close()
+        _, other = await tcp_connect()
+        other.write(b"after it\n")
+        await all_hear([alice], "after it")
+
+
 BAD_LINES = {
-    "not UTF-8": b"\xff\n",
+    "not UTF-8": b"caf\xe9\n",
     "over 64 KiB": b"x" * 66_000 + b"\n",
     "1 MB": b"x" * 1_000_000 + b"\n",
 }

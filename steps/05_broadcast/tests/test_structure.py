@@ -1,25 +1,47 @@
+import re
+
 import pytest
+
+from harness.loading import found_elsewhere
+from harness.markup import Markup
+
+# What cannot begin a line of JavaScript, and yet is what people write who know Python or HTML.
+NO_JAVASCRIPT = re.compile(r"^(?:#(?!!)|\"\"\"|</?[a-z]).*", re.MULTILINE)
 
 pytestmark = pytest.mark.asyncio
 
 
 async def test_the_page_loads_its_style_sheet_and_its_script(app):
     response = await app.test_client().get("/")
-    page = await response.get_data(as_text=True)
+    assert response.status_code == 200, f"GET / is answered with {response.status}, not a page"
+    page = Markup(await response.get_data(as_text=True))
     for path in ("/static/css/websocket.css", "/static/js/websocket.js"):
-        assert f'"{path}"' in page, f"the page does not load {path}: does its head link to it?"
+        assert path in page.loads, page.why_not(path)
 
 
-async def test_the_style_sheet_is_served_as_css(app):
+async def test_the_style_sheet_is_served_as_css(app, project):
     response = await app.test_client().get("/static/css/websocket.css")
-    assert response.status_code == 200, "it is not there: Quart takes it from static/css/"
+    assert response.status_code == 200, (
+        "/static/css/websocket.css is not there: Quart takes it from static/css/websocket.css"
+        f"{found_elsewhere(project, 'websocket.css')}"
+    )
     assert response.mimetype == "text/css", f"its type should be text/css, not {response.mimetype}"
 
 
-async def test_the_script_is_served_as_javascript(app):
+async def test_the_script_is_served_as_javascript(app, project):
     response = await app.test_client().get("/static/js/websocket.js")
-    assert response.status_code == 200, "it is not there: Quart takes it from static/js/"
+    assert response.status_code == 200, (
+        "/static/js/websocket.js is not there: Quart takes it from static/js/websocket.js"
+        f"{found_elsewhere(project, 'websocket.js')}"
+    )
     assert "javascript" in response.mimetype, f"its type should be JavaScript: {response.mimetype}"
+    script = await response.get_data(as_text=True)
+    outside = re.sub(r"/\*.*?\*/|`[^`]*`", "", script, flags=re.DOTALL)
+    wrong = NO_JAVASCRIPT.search(outside)
+    assert not wrong, (
+        f"static/js/websocket.js has the line {wrong[0]!r:.60}, which is not JavaScript: "
+        "a comment begins with //"
+    )
 
 
 async def test_the_browser_asks_again_for_what_may_have_changed(app):

@@ -78,16 +78,20 @@ async def test_a_post_reaches_everyone(app, log_client):
 
 
 async def test_a_post_that_is_not_utf_8_is_refused_with_a_sentence(app):
-    response = await app.test_client().post("/api/v2/messages", data=b"\xff\xfe")
-    assert response.status_code == 400, f"the POST is answered with {response.status}"
-    assert "UTF-8" in await response.get_data(as_text=True)
+    response = await app.test_client().post("/api/v2/messages", data=b"caf\xe9")
+    assert response.status_code == 400, (
+        f"the POST is answered with {response.status}, though its body is not UTF-8"
+    )
+    told = await response.get_data(as_text=True)
+    assert "utf-8" in told.lower(), f"the answer should mention UTF-8, but is {told!r:.200}"
 
 
 async def test_echo_still_echoes(app, log_client):
     async with joined(log_client, "alice") as (alice,):
         async with app.test_client().websocket("/ws") as bob:
             await bob.send("hello")
-            assert await bob.receive() == "echo hello"
+            reply = await bob.receive()
+            assert reply == "echo hello", f"/ws should answer 'echo hello', but answers {reply!r}"
         await alice.send("only me")
         await all_hear([alice], "only me")
 

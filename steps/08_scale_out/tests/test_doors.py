@@ -192,7 +192,7 @@ async def test_a_flood_is_closed_with_1008_and_harms_nobody(log_client):
         await bob.send("still here")
         while heard == "flood":
             heard = await bob.receive()
-        assert heard == "still here"
+        assert heard == "still here", f"bob sent 'still here', but received {heard!r}"
 
 
 async def test_a_flood_of_posts_is_answered_with_429(app):
@@ -214,7 +214,8 @@ async def test_a_flood_of_posts_is_answered_with_429(app):
 async def test_a_post_that_is_no_message_is_answered_with_400(app, body):
     response = await app.test_client().post("/api/v2/messages", data=body)
     assert response.status_code == 400, f"the POST is answered with {response.status}"
-    assert "UTF-8" in await response.get_data(as_text=True)
+    told = await response.get_data(as_text=True)
+    assert "utf-8" in told.lower(), f"the answer should mention UTF-8, but is {told!r:.200}"
 
 
 async def test_a_post_over_4_kib_is_answered_with_413(app):

@@ -1,5 +1,7 @@
 import pytest
 
+from harness.markup import Markup
+
 pytestmark = pytest.mark.asyncio
 
 
@@ -9,7 +11,8 @@ async def test_the_page_names_the_step(app):
         f"GET / should find the page, but is answered with {response.status}: "
         "is there an @app.get for it?"
     )
-    page = await response.get_data(as_text=True)
-    assert "Step 8: Scale out" in page, (
-        "the page should have the heading 'Step 8: Scale out': look at templates/index.html"
+    headings = Markup(await response.get_data(as_text=True)).headings
+    assert any("Step 8: Scale out" in heading for heading in headings), (
+        "the page should have the heading 'Step 8: Scale out', but its headings are "
+        f"{headings or 'none: it needs an <h1>'}: look at templates/index.html"
     )

@@ -1,3 +1,4 @@
+import tracemalloc
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -61,3 +62,26 @@ async def test_a_room_that_was_left_can_be_joined_again(app):
     for _ in range(2):
         async with joined(app, "kitchen", "alice", "bob"):
             pass
+
+
+async def kept_of_what_is_sent(client):
+    """How many bytes of memory more are in use once a client has sent and received 3 MB."""
+    tracemalloc.start()
+    for number in range(30):
+        await client.send(f"{number:0100000}")
+        await client.receive()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return kept
+
+
+async def test_a_client_that_leaves_a_room_is_forgotten(app):
+    async with joined(app, "kitchen", "alice") as (alice,):
+        before = await kept_of_what_is_sent(alice)
+        async with joined(app, "kitchen", "bob"):
+            await all_hear([alice], "bob")
+        kept = await kept_of_what_is_sent(alice) - before
+    assert kept < 1_500_000, (
+        f"bob left the room, and {kept:,} bytes of what alice said since are still kept for him: "
+        "is his queue removed from the room?"
+    )

@@ -1,0 +1,66 @@
+"""A page's HTML as a browser reads it: whatever the quotes, the order and the case are."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+HERE = "http://localhost/"
+HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+SCRIPT_TYPES = {"", "module", "text/javascript", "application/javascript"}
+
+
+class Markup(HTMLParser):
+    """What a page at / loads, in `.loads` as paths, and the texts of its headings."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.loads, self.headings = [], set(), []
+        self.address, self.open_heading = HERE, ""
+        self.feed(html)
+        self.close()
+
+    def path(self, reference):
+        """The path of an address in the page, or "" if it is on another site."""
+        url = urlsplit(urljoin(self.address, (reference or "").strip()))
+        is_here = url.hostname in ("localhost", "127.0.0.1")
+        return url.path if is_here else ""
+
+    def handle_starttag(self, tag, attributes):
+        attributes = {name: value or "" for name, value in reversed(attributes)}  # the first counts
+        self.elements.append((tag, attributes))
+        rel = attributes.get("rel", "").lower().split()
+        if tag == "base" and "href" in attributes:
+            self.address = urljoin(HERE, attributes["href"])
+        elif tag == "link" and "stylesheet" in rel and "alternate" not in rel:
+            self.loads.add(self.path(attributes.get("href")))
+        elif tag == "script" and attributes.get("type", "").strip().lower() in SCRIPT_TYPES:
+            self.loads.add(self.path(attributes.get("src")) if "src" in attributes else "")
+        elif tag in HEADINGS or attributes.get("role", "").lower() == "heading":
+            self.open_heading = tag
+            self.headings.append("")
+
+    def handle_endtag(self, tag):
+        if tag == self.open_heading:
+            self.open_heading = ""
+
+    def handle_data(self, data):
+        if self.open_heading:
+            self.headings[-1] = re.sub(r"\s+", " ", self.headings[-1] + data)
+
+    def why_not(self, path):
+        """Say why a browser does not load the style sheet or the script at a path."""
+        name = path.rpartition("/")[2]
+        is_script = name.endswith(".js")
+        right = '<script src="…">' if is_script else '<link rel="stylesheet" href="…">'
+        sentence = f"the page does not load {path}"
+        for tag, attributes in self.elements:
+            for attribute in ("href", "src"):
+                if name in attributes.get(attribute, ""):
+                    address = attributes[attribute]
+                    if self.path(address) != path:
+                        return f"{sentence}: its <{tag}> leads to {address}"
+                    rel = "".join(
+                        f' {n}="{attributes[n]}"' for n in ("rel", "type") if n in attributes
+                    )
+                    return f'{sentence} by <{tag}{rel} {attribute}="…">: it takes {right}'
+        return f"{sentence}: its head needs {right} for it"
