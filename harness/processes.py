@@ -26,14 +26,20 @@ class QuartRun:
         self.url = f"http://127.0.0.1:{port}/"
         self.output = tempfile.TemporaryFile()
         quart = shutil.which("quart", path=Path(sys.executable).parent) or "quart"
-        self.process = subprocess.Popen(
-            [quart, "--app", "websocket", "run", "--port", str(port)],
-            cwd=project,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "QUART_TCP_PORT": ""},
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=subprocess.STDOUT,
-        )
+        try:
+            self.process = subprocess.Popen(
+                [quart, "--app", "websocket", "run", "--port", str(port)],
+                cwd=project,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "QUART_TCP_PORT": ""},
+                stdin=subprocess.DEVNULL,
+                stdout=self.output,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as error:
+            raise AssertionError(
+                f"the `quart` command cannot be run ({error.strerror}): if you use the workshop's "
+                "environment, delete .venv, and the next command makes it again"
+            ) from None
 
     def page(self):
         """The page at /, as soon as it is served."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 from repo import COMMAND, ROOT, STEPS, Learner, copy_repository, free_port
 
+from harness import processes
 from workshop import machine, serving, watching
 
 ODD = "class [2026] ünï 'x'"
@@ -204,6 +206,27 @@ def test_a_process_that_dies_says_why(learner):
     assert "out of paper" in output
 
 
+def test_a_hook_that_fails_is_said_to(learner):
+    learner("start", "3")
+    with (learner.clone / "steps/conftest.py").open("a", encoding="utf-8") as file:
+        file.write(
+            "\n\ndef pytest_collection_finish(session):\n    raise OSError('a hook fails')\n"
+        )
+    code, output = learner("check")
+    assert code == 1
+    assert "a hook fails" in output
+
+
+def test_a_quart_command_that_is_not_there_fails_its_own_check_with_a_sentence(monkeypatch):
+    def refuse(*_, **__):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes.subprocess, "Popen", refuse)
+        with pytest.raises(AssertionError, match="the `quart` command cannot be run"):
+            processes.QuartRun(STEPS[2])
+
+
 def test_no_tests_are_a_failure_with_a_reason(learner):
     learner("start", "3")
     for path in (learner.clone / "steps/03_echo/tests").iterdir():
@@ -304,8 +327,23 @@ def test_run_starts_again_for_a_save_and_for_nothing_else(learner, start):
     process.wait_for("served again")
     learner.write("websocket.py", code.replace("echo {", "whisper {"))
     process.wait_for("websocket.py changed")
+    process.wait_for("served again")
+    shutil.rmtree(learner.folder)
+    process.wait_for("is gone")
+    learner("start", "3")
+    process.wait_for("served again")
+    assert "Traceback" not in process.output
     assert "progress.json" not in process.output
     assert "notes.txt" not in process.output
+
+
+def test_an_app_that_writes_its_own_sources_does_not_restart_for_ever(learner, start):
+    learner("start", "3")
+    code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
+    code += "\nimport time\nopen('static/js/made.js', 'w').write(f'// {time.time()}')\n"
+    learner.write("websocket.py", code)
+    process = start(sys.executable, "-c", COMMAND, "run", "--port", free_port(), cwd=learner.clone)
+    process.wait_for("static/js/made.js changes whenever the app starts, so it is ignored")
 
 
 # ---- Ports

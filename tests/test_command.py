@@ -71,6 +71,15 @@ def test_an_error_in_the_learners_code_is_shown_with_its_file_and_line(project, 
     assert "serving.py" not in output
 
 
+@pytest.mark.parametrize("code", ["x = (", "SETTINGS = 1 / 0"])
+def test_an_error_in_a_projects_serve_py_is_shown_with_its_line(project, code):
+    folder = project("from quart import Quart\napp = Quart(__name__)\n")
+    (folder / "serve.py").write_text(code, encoding="utf-8")
+    exit_code, output = run("run", folder, "--port", free_port())
+    assert exit_code == 2
+    assert "serve.py, line 1" in output
+
+
 def test_a_taken_port_is_one_sentence_when_it_was_insisted_on():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -97,7 +97,7 @@ HOLDS = {
     "vanish": [(r"resets its connection", r"forgotten after \d+ ms")],
     "flood --seconds 0.1 --megabytes 8": [
         (r"the flooder", r"closed with 1008 \(Send at most 20 messages a second.\)"),
-        # A second's worth; on a busy machine the bucket refills a little before the flooder is cut off.
+        # A second's worth; on a busy machine, the bucket refills a little meanwhile.
         (r"the good client heard", r"\d\d of them"),
     ],
     "garbage": [

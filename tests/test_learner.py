@@ -116,9 +116,10 @@ def test_doctor_has_a_line_for_each_thing(learner):
         assert word in output
 
 
+@pytest.mark.parametrize("kind", ["http_proxy", "https_proxy"])
 @pytest.mark.parametrize("excepted", ["", "127.0.0.1"])
-def test_doctor_names_a_proxy_that_would_come_between(learner, excepted):
-    learner.environ |= {"http_proxy": "http://proxy.invalid:3128", "no_proxy": excepted}
+def test_doctor_names_a_proxy_that_would_come_between(learner, kind, excepted):
+    learner.environ |= {kind: "http://proxy.invalid:3128", "no_proxy": excepted}
     output = learner("doctor")[1]
     assert ("set NO_PROXY=127.0.0.1,localhost" in output) == (not excepted)
 

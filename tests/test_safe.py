@@ -8,6 +8,8 @@ import sys
 import pytest
 from repo import STEPS
 
+from workshop.steps import find_exercise
+
 # Runs a function of workshop.learner again and again, in processes that are killed before their
 # first, second … operation on files; each time, it prints what is there then.
 KILLED = """
@@ -193,3 +195,39 @@ def test_what_was_done_is_still_known_after_a_start_and_after_going_back(learner
         "done": ["01_structure"],
         "hints": {"03_echo": 2},
     }
+
+
+def test_an_attempt_that_was_renamed_comes_back_with_all_that_was_done(learner):
+    learner("start", "3")
+    progress = {"started": "03_echo", "done": ["01_structure", "no_more"], "hints": {}}
+    learner.write("progress.json", json.dumps(progress))
+    learner("start", "4")
+    (attempt,) = (learner.clone / "attempts").iterdir()
+    attempt.rename(attempt.with_name("my_best"))
+    code, output = learner("start", "--back", "my_best")
+    assert code == 0, output
+    assert "could not be read" not in learner()[1]
+    assert learner.progress()["done"] == ["01_structure"]
+
+
+def test_of_two_that_start_at_once_none_leaves_a_folder_that_is_not_whole(learner):
+    script = "import sys; sys.path.insert(0, '.'); from workshop import learner, steps; "
+    script += "chosen = steps.find_exercise(sys.argv[1]); sys.stdin.readline(); "
+    script += "learner.start(chosen)"
+    for _ in range(5):
+        both = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, name],
+                cwd=learner.clone,
+                stdin=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # one may lose, and say so
+            )
+            for name in ("4", "5")
+        ]
+        for one in both:
+            one.stdin.write(b"go\n")
+            one.stdin.flush()
+        for one in both:
+            one.communicate(timeout=60)
+        started = find_exercise(learner.progress()["started"])
+        assert contents(learner.folder) == started.start

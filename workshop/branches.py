@@ -70,7 +70,7 @@ def make(force=False):
     Raises BranchProblem, with nothing moved, if a branch is somebody else's (unless forced) or
     checked out.
     """
-    _require_repository()
+    require_repository()
     new = _commit_all()
     old = _present()
     updates, results = [], []
@@ -83,13 +83,13 @@ def make(force=False):
             continue
         results.append((branch, f"moved{_dropped(old[branch])}" if is_there else "made"))
         updates.append(f"update refs/heads/{branch} {commit}\n")
-    _git("update-ref", "--stdin", stdin="".join(updates).encode())
+    git("update-ref", "--stdin", stdin="".join(updates).encode())
     return results
 
 
 def present():
     """The branches of the workshop that there are: name, and whether it is as it was made."""
-    _require_repository()
+    require_repository()
     return [(branch, state["email"] == EMAIL) for branch, state in _present().items()]
 
 
@@ -99,12 +99,12 @@ def delete(force=False):
     Raises BranchProblem, with nothing deleted, if one has other commits (unless forced) or is
     checked out.
     """
-    _require_repository()
+    require_repository()
     old = _present()
     for branch, state in old.items():
         _require_movable(branch, state, force)
     deletions = "".join(f"delete refs/heads/{branch}\n" for branch in old)
-    _git("update-ref", "--stdin", stdin=deletions.encode())
+    git("update-ref", "--stdin", stdin=deletions.encode())
     return [(branch, f"deleted{_dropped(state)}") for branch, state in old.items()]
 
 
@@ -120,7 +120,7 @@ def push(remote, branches, force=False):
 
     Raises BranchProblem with git's own reason if the remote refuses.
     """
-    _require_repository()
+    require_repository()
     if remote.startswith("-"):
         raise BranchProblem(f"{remote!r} is no remote: name one, such as origin, or an address")
     present, made = _present(), _commit_all()
@@ -133,7 +133,7 @@ def push(remote, branches, force=False):
                 "anew, and --force pushes it as it is"
             )
     refs = [f"refs/heads/{branch}:refs/heads/{branch}" for branch in branches]
-    answer = _git("push", "--porcelain", *(["--force"] if force else []), remote, *refs)
+    answer = git("push", "--porcelain", *(["--force"] if force else []), remote, *refs)
     there = {line.split("\t")[1] for line in answer.splitlines() if line.startswith("=\t")}
     return [branch for branch, ref in zip(branches, refs, strict=True) if ref not in there]
 
@@ -143,9 +143,10 @@ def exercise_branches():
     return [f"exercise/{exercise.id}" for exercise in all_exercises()]
 
 
-def _require_repository():
+def require_repository():
+    """Raise BranchProblem unless the workshop is a git repository that may be used."""
     try:
-        top = _git("rev-parse", "--show-cdup").strip()
+        top = git("rev-parse", "--show-cdup").strip()
     except FileNotFoundError:
         raise BranchProblem("git is not installed, and branches need it") from None
     except BranchProblem as problem:
@@ -175,7 +176,7 @@ def _present():
     known = {
         f"{kind}/{exercise.id}" for exercise in all_exercises() for kind in ("exercise", "solution")
     }
-    lines = _git("for-each-ref", f"--format={fields}", "refs/heads/exercise", "refs/heads/solution")
+    lines = git("for-each-ref", f"--format={fields}", "refs/heads/exercise", "refs/heads/solution")
     rows = [line.split("\0") for line in lines.splitlines()]
     for branch, *_ in rows:
         if branch in ("exercise", "solution"):
@@ -202,8 +203,8 @@ def _commit_all():
             stream.append(_commit(mark, parent, f"{exercise.heading}: {what}\n", files))
             parent = mark
     stream.append(b"done\n")
-    ids = _git("fast-import", "--quiet", "--done", "--force", stdin=b"".join(stream)).split()
-    _git("update-ref", "-d", "refs/workshop/made")
+    ids = git("fast-import", "--quiet", "--done", "--force", stdin=b"".join(stream)).split()
+    git("update-ref", "-d", "refs/workshop/made")
     return dict(zip(marks, ids, strict=True))
 
 
@@ -251,7 +252,7 @@ def _around(exercise):
     return files
 
 
-def _git(*arguments, stdin=None):
+def git(*arguments, stdin=None, text=True):
     """What git prints; raises BranchProblem with the reason that git gives."""
     environ = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     result = subprocess.run(
@@ -269,4 +270,4 @@ def _git(*arguments, stdin=None):
             rejected[0] += "; --force replaces what is there"
         reason = " ".join([*reasons[:1], *rejected[:1]] or lines[:1] or ["no reason given"])
         raise BranchProblem(f"git {arguments[0]} failed: {reason.removeprefix('fatal: ')}")
-    return result.stdout.decode()
+    return result.stdout.decode() if text else result.stdout

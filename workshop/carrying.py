@@ -1,8 +1,8 @@
 """A change of a step's file, carried into the later steps that have the same file."""
 
-import subprocess
 from pathlib import Path
 
+from workshop import branches
 from workshop.steps import all_exercises
 from workshop.venv import ROOT
 
@@ -37,9 +37,7 @@ def carry(file):
 def _committed(path):
     name = path.relative_to(ROOT).as_posix()
     try:
-        shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True)
-    except FileNotFoundError:
-        raise CannotCarry("git is not installed, and knows what a file was before") from None
-    if shown.returncode:
-        raise CannotCarry(f"{name} was never committed, so no other step can have it")
-    return shown.stdout
+        branches.require_repository()
+        return branches.git("show", f"HEAD:{name}", text=False)
+    except branches.BranchProblem as problem:
+        raise CannotCarry(f"what {name} was before is not known: {problem}") from None

@@ -91,7 +91,7 @@ class Checker:
             child.stdin.flush()
         if warm_up_again:
             self.next = self._warm_up()
-        promises, current, why = [], "", ""
+        promises, is_collected, current, why = [], False, "", ""
         silent = threading.Event()
 
         def give_up():
@@ -107,7 +107,7 @@ class Checker:
                 except ValueError:
                     break  # it was ended while it wrote
                 if "promises" in event:
-                    promises = event["promises"]
+                    promises, is_collected = event["promises"], True
                     if not promises:
                         why = f"there are none in {self.tests}: is this clone complete?"
                         yield Promise("there are tests to run", "broken", why)
@@ -119,7 +119,9 @@ class Checker:
                     why = event["stuck"]
                     break
                 elif "done" in event:
-                    return
+                    if is_collected and not promises:
+                        return
+                    break
                 else:
                     current = ""
                     if event["words"] in promises:
@@ -242,6 +244,10 @@ class Teller:
     def pytest_sessionfinish(self):
         """Say that there is no more to come, so that nobody waits for the process to end."""
         self.tell(done=True)
+
+    def pytest_internalerror(self, excinfo):
+        """Say where pytest itself failed, among what is said of a check's own failure."""
+        print(excinfo.exconly(), file=sys.__stderr__, flush=True)
 
     def pytest_collectreport(self, report):
         """Say that a test file cannot be read, which is a defect of the workshop."""

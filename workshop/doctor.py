@@ -69,7 +69,9 @@ def _not_as_locked():
 
 def _is_proxied(host):
     proxies = urllib.request.getproxies()
-    return bool(proxies.keys() & {"http", "all"}) and not urllib.request.proxy_bypass(host)
+    # websockets, which the printed commands use, takes any of the others for ws: addresses.
+    kinds = {"http", "https", "ws", "socks", "all"}
+    return bool(proxies.keys() & kinds) and not urllib.request.proxy_bypass(host)
 
 
 def _has_browser():

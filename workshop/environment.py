@@ -35,8 +35,6 @@ def enter():
         ensure()
     except EnvironmentFailed as failure:
         sys.exit(f"Could not create the environment: {failure}.")
-    except KeyboardInterrupt:
-        sys.exit("\nStopped. The environment isn't complete; the next command makes it again.")
     if not inside() and venv.version() != sys.version_info[:2]:
         print(
             "Using .venv, which has Python {}.{}; to use {}.{}, delete .venv first.".format(
@@ -73,6 +71,9 @@ def ensure(last="default"):
             installing.make(last, lock, inside())
     except OSError as error:
         raise EnvironmentFailed(cause(f"{type(error).__name__}: {error}")) from None
+    except KeyboardInterrupt:
+        print("\nStopped. The next command that needs these packages goes on.", file=sys.stderr)
+        sys.exit(130)
 
 
 def hand_over(command, environ=None):

@@ -153,7 +153,11 @@ def _pip_environ(lock):
     """The variables for pip, with a user's settings of where packages come from, and no others."""
     variables = machine.environ(also=machine.NETWORK)
     of_pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-    listed = _run(PYTHON, "pip", ["config", "list"], {**variables, **of_pip}, lock)
+    try:
+        listed = _run(PYTHON, "pip", ["config", "list"], {**variables, **of_pip}, lock)
+    except EnvironmentFailed as failure:
+        where = machine.as_typed(PYTHON, "-m", "pip", "config", "debug")
+        raise EnvironmentFailed(f"pip can't read its settings ({failure}): see {where}") from None
     found = re.findall(r"^(global|install|:env:)\.([\w-]+)=(.+)$", listed, re.MULTILINE)
     settings = {}
     for section in ("global", "install", ":env:"):  # the later ones count

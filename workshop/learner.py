@@ -1,9 +1,8 @@
 """The learner's own folder, websocket/: where one is, earlier attempts, hints, and the diff.
 
-What takes its place is made whole under another name first; then two renames put it there. What was
-in it goes to attempts/ with its progress.json, which stays there until all is done. So when there
-is no websocket/, and the newest attempt has a progress.json, a command was ended between the two
-renames, and that attempt is put back.
+What takes its place is made whole under another name first; then two renames put it there. Until
+all is done, the file MOVING has the name in attempts/ of what was there. So if a command is ended
+between the two renames, the next one puts that back.
 """
 
 import contextlib
@@ -11,8 +10,10 @@ import difflib
 import json
 import queue
 import shutil
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 from workshop import watching
 from workshop.steps import UnknownTarget, all_exercises, find_exercise, write_files
@@ -21,7 +22,9 @@ from workshop.venv import ROOT
 FOLDER = ROOT / "websocket"
 ATTEMPTS = ROOT / "attempts"
 PROGRESS = FOLDER / "progress.json"
-NEW = ATTEMPTS / ".new"  # what will be websocket/, while it is made
+MOVING = ATTEMPTS / ".moving"
+NEW = ".new-"  # how a folder in attempts/ begins that will be websocket/
+STALE_SECONDS = 600  # after which such a folder must be of a command that was killed
 LONGEST_PROGRESS = 100_000  # characters
 BAD_CONTENT = (ValueError, TypeError, AttributeError, RecursionError)  # not what we wrote
 
@@ -41,22 +44,22 @@ class Progress:
         _put_back()
         try:
             content = json.loads(_read(PROGRESS))
-            self.started = find_exercise(content["started"]).id if content["started"] else None
-            self.done = [find_exercise(name).id for name in content["done"]]
+            self.started = _known(content["started"])
+            self.done = [name for name in map(_known, content["done"]) if name]
             self.hints = {name: max(0, int(count)) for name, count in content["hints"].items()}
         except (FileNotFoundError, NotADirectoryError):
             if FOLDER.is_dir() and any(FOLDER.iterdir()):
                 self.noticed = (
                     "websocket/progress.json is not there, so what was done is not known."
                 )
-        except (OSError, ArithmeticError, LookupError, *BAD_CONTENT, UnknownTarget):
+        except (OSError, ArithmeticError, LookupError, *BAD_CONTENT):
             self.started, self.done, self.hints = None, [], {}
             self.noticed = (
                 "websocket/progress.json could not be read, so what was done is not known; "
                 "it is kept as progress.damaged.json."
             )
             try:
-                PROGRESS.replace(PROGRESS.with_name("progress.damaged.json"))
+                PROGRESS.rename(_free(PROGRESS.with_name("progress.damaged.json")))
             except OSError:
                 raise LearnerProblem(
                     "websocket/progress.json is not a file that can be read: move it away"
@@ -67,8 +70,9 @@ class Progress:
         content = {"started": self.started, "done": self.done, "hints": self.hints}
         text = json.dumps(content, indent=2) + "\n"
         folder = folder or FOLDER
+        if not folder.is_dir():  # it was taken away meanwhile, and is not made again for this
+            return
         try:
-            folder.mkdir(exist_ok=True)
             new = folder / "progress.new.json"
             new.write_text(text, encoding="utf-8", newline="\n")
             new.replace(folder / PROGRESS.name)
@@ -150,11 +154,20 @@ def start(exercise):
     _require_replaceable()
     progress = Progress()
     try:
-        shutil.rmtree(NEW, ignore_errors=True)  # of a command that was ended in the middle
-        write_files(exercise.start, NEW)
+        ATTEMPTS.mkdir(exist_ok=True)
+        _remove_stale()
+        # In a folder of its own, since two commands may start at once.
+        folder = write_files(exercise.start, Path(tempfile.mkdtemp(prefix=NEW, dir=ATTEMPTS)))
+        folder.chmod(0o755)  # mkdtemp's is for its owner only
     except OSError as error:
         raise LearnerProblem(f"attempts/ cannot be written to: {error.strerror}") from None
-    return _replace(NEW, progress, exercise.id)
+    return _replace(folder, progress, exercise.id)
+
+
+def _remove_stale():
+    for folder in ATTEMPTS.glob(f"{NEW}*"):
+        if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def attempts():
@@ -174,7 +187,7 @@ def bring_back(name):
     folder = next((attempt for attempt in attempts() if attempt.name == name), None)
     if folder is None:
         raise LearnerProblem(f"there is no attempt {name!r}: `start --back` lists those there are")
-    return _replace(folder, Progress(), name.partition("_")[2].partition(".")[0] or None)
+    return _replace(folder, Progress(), _known(name.partition("_")[2].partition(".")[0]))
 
 
 def _require_replaceable():
@@ -184,6 +197,8 @@ def _require_replaceable():
         )
     if FOLDER.exists():
         require_folder()
+    if ATTEMPTS.exists() and not ATTEMPTS.is_dir():
+        raise LearnerProblem("attempts is a file here, and should be a folder: rename the file")
     attempts()
 
 
@@ -197,7 +212,9 @@ def _replace(folder, progress, exercise_id):
     kept = None
     try:
         if FOLDER.exists():
-            kept = _free_name(was_started)
+            name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{was_started or 'unknown'}"
+            kept = _free(ATTEMPTS / name)
+            MOVING.write_text(kept.name, encoding="utf-8")
             FOLDER.rename(kept)
         folder.rename(FOLDER)
     except OSError as error:
@@ -206,35 +223,52 @@ def _replace(folder, progress, exercise_id):
         raise LearnerProblem(
             f"websocket/ cannot be moved to attempts/ ({error.strerror}): close what uses it"
         ) from None
+    return _clean_up(kept)
+
+
+def _clean_up(kept):
+    """Take away what helped to replace the folder; returns the attempt, None if it is empty."""
     with contextlib.suppress(OSError):  # what is left of it harms nobody
         if kept:
             (kept / PROGRESS.name).unlink(missing_ok=True)
             if not any(kept.iterdir()):
                 kept.rmdir()
                 kept = None
+        MOVING.unlink(missing_ok=True)
         if not any(ATTEMPTS.iterdir()):
             ATTEMPTS.rmdir()
     return kept
 
 
-def _free_name(started):
-    """A folder in attempts/ that is not there yet, named after the time and the exercise."""
-    name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{started or 'unknown'}"
-    target, number = ATTEMPTS / name, 1
-    while target.exists():
+def _free(path):
+    """The path, with a number if there is something already."""
+    free, number = path, 1
+    while free.exists():
         number += 1
-        target = ATTEMPTS / f"{name}.{number}"
-    return target
+        free = path.with_name(f"{path.name}.{number}")
+    return free
 
 
 def _put_back():
-    """Finish what a command left that was ended between two renames: see above."""
-    if FOLDER.exists() or FOLDER.is_symlink() or ATTEMPTS.is_symlink():
+    """Undo or finish what a command has left that was ended in the middle."""
+    if ATTEMPTS.is_symlink() or not MOVING.is_file():
         return
-    newest = next(iter(attempts()), None)
-    if newest and (newest / PROGRESS.name).is_file():
+    name = _read(MOVING)
+    kept = next((attempt for attempt in attempts() if attempt.name == name), None)
+    if kept and FOLDER.exists():
+        _clean_up(kept)
+    elif kept and not FOLDER.is_symlink():
         with contextlib.suppress(OSError):
-            newest.rename(FOLDER)
+            kept.rename(FOLDER)
+            MOVING.unlink()
+
+
+def _known(name):
+    """The id of an exercise; None for none, and for one that there is not any more."""
+    try:
+        return find_exercise(name).id if name else None
+    except UnknownTarget:
+        return None
 
 
 def hint(exercise):

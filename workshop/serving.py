@@ -8,13 +8,13 @@ import contextlib
 import logging
 import os
 import random
-import runpy
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ HOST = "127.0.0.1"
 FIRST_PORT = 5000
 TCP_PORT = 5001  # where the docs have an app listen for lines over TCP
 START_SECONDS = 30
+AT_START = 3  # seconds after a start in which a change may be the app's own doing
+OFTEN = 4  # times in a row, after which it must be
 STOP_SECONDS = 3  # how long a server may take to say goodbye to its clients
 PORT_TAKEN, BAD_PROJECT = 1, 2  # exit codes
 FAILED_TO_START = 3  # Uvicorn's exit code when the app's own start fails
@@ -49,14 +51,25 @@ def run(project, port=None):
     environ = {"QUART_TCP_PORT": str(any_free_port()), **machine.app_environ()}
     command, options = _how_to_serve(project, port, environ)
     child = subprocess.Popen(command, **options)
-    was_restarted = False
+    was_restarted, started = False, time.monotonic()
+    at_start = Counter()  # how often in a row a file changed just after the app had started
     try:
         for names in watching.saves(project):
-            if names:
+            is_soon = time.monotonic() - started < AT_START
+            for name in names:
+                at_start[name] = at_start[name] + 1 if is_soon else 0
+                if at_start[name] == OFTEN:
+                    print(f"{name} changes whenever the app starts, so it is ignored.", flush=True)
+            names = [name for name in names if at_start[name] < OFTEN]
+            if names and not project.is_dir():
+                print(f"{project.name} is gone: waiting for it to come back.", flush=True)
+                _stop(child)
+                was_restarted = True
+            elif names:
                 print(f"{', '.join(names)} changed: starting again", flush=True)
                 _stop(child)
                 child = subprocess.Popen([*command, "again"], **options)
-                was_restarted = True
+                was_restarted, started = True, time.monotonic()
             elif child.poll() is not None and not was_restarted:
                 return BAD_PROJECT if child.returncode == FAILED_TO_START else child.returncode
     except KeyboardInterrupt:
@@ -233,17 +246,21 @@ def serve(project, port, python, again=False):
         print(f"Port {port} was free a moment ago, and is taken now: try again.", file=sys.stderr)
         sys.exit(PORT_TAKEN)
     app = load(project)
+    try:
+        own_settings = loading.settings(project)  # how to serve it for real, from step 7 on
+    except loading.NotLoaded as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(BAD_PROJECT)
 
     async def asgi(scope, receive, send):
         if scope["type"] == "websocket":
             receive = with_both_keys(receive)
         await app(scope, receive, send)
 
-    serve = project / "serve.py"  # how to serve it for real, from step 7 on
     settings = {
         "ws": "websockets-sansio",
         "timeout_graceful_shutdown": 0.3,
-        **(runpy.run_path(str(serve))["SETTINGS"] if serve.is_file() else {}),
+        **own_settings,
     }
     config = uvicorn.Config(asgi, interface="asgi3", lifespan="on", log_level="warning", **settings)
     server = Server(config)

@@ -15,9 +15,9 @@ def end_with(parent):
     """End this process, and all that it started, when the other end of a pipe is closed."""
     while os.read(parent, 1024):
         pass
-    if os.name == "nt":
-        os._exit(1)
-    os.killpg(0, signal.SIGKILL)
+    if os.name != "nt" and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 def end(child):

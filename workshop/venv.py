@@ -96,7 +96,9 @@ def works():
 def is_in_place():
     """Whether .venv is where it was made: its scripts, such as quart, name that place."""
     try:
-        return os.fsencode(VENV) in PIP.read_bytes()
+        # What comes before it must not be a part of another path that ends the same.
+        pattern = rb"""[!"'\s]""" + re.escape(os.fsencode(VENV))
+        return bool(re.search(pattern, PIP.read_bytes()))
     except OSError:  # there is no such script, so nothing names a place
         return True
 

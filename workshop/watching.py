@@ -47,8 +47,9 @@ def saves(folder, say=print):
                 polls = True
                 say(f"The system can't watch {Path(folder).name}/ ({error}), so it is polled.")
         while _identity(folder) is None:
+            yield _differences(folder, before, {})
+            before = {}
             time.sleep(0.2)
-            yield []
 
 
 def _differences(folder, before, now):
