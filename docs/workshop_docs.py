@@ -238,8 +238,9 @@ class WhatGoesWrong(FromFiles):
     def markdown(self):
         rows = ["| somebody | and is told |", "|---|---|"]
         for mistake in self.exercise().mistakes:
-            says = mistake.says.replace("|", "\\|")
-            rows.append(f"| {mistake.name} | {says} |")
+            # A name or a sentence may hold HTML, which is to be read here.
+            cells = (html.escape(text) for text in (mistake.name, mistake.says))
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         return "\n".join(rows)
 
 
