@@ -63,7 +63,7 @@ def test_check_tells_every_promise_and_what_to_look_at_first(learner):
     assert code == 1
     assert "✗ a message comes back with echo before it" in output
     assert "✓ the style sheet is served as css" in output
-    assert "First, mend this: a message comes back with echo before it" in output
+    assert "Fix this first: a message comes back with echo before it" in output
     assert "is there an @app.websocket for it?" in output
     for jargon in ("pytest", "conftest", "assert ", "fixture", "site-packages"):
         assert jargon not in output
@@ -87,7 +87,7 @@ def test_check_on_a_real_server_says_the_same(learner):
     learner.write("templates/index.html", (STEPS[2] / "templates/index.html").read_bytes())
     code, output = learner("check", "--live")
     assert code == 0, output
-    assert "All promises are kept: 03_echo is done" in output
+    assert "checks pass: 03_echo is done" in output
 
 
 def test_hints_come_one_by_one_and_say_how_many_are_left(learner):
@@ -166,7 +166,7 @@ def test_damaged_progress_is_noticed_and_nothing_else_breaks(learner, content):
 def test_check_goes_on_without_progress_that_can_be_read(learner):
     learner("start", "3")
     learner.write("progress.json", "{")
-    assert "mend this" in learner("check", "3")[1]
+    assert "Fix this first" in learner("check", "3")[1]
 
 
 def test_deleted_progress_is_noticed_and_check_takes_the_number(learner):
@@ -174,7 +174,7 @@ def test_deleted_progress_is_noticed_and_check_takes_the_number(learner):
     (learner.folder / "progress.json").unlink()
     assert "is not there" in learner()[1]
     assert "name its number" in learner("check")[1]
-    assert "mend this" in learner("check", "3")[1]
+    assert "Fix this first" in learner("check", "3")[1]
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ class Checker:
             if self.running is None:
                 raise Interrupted
             if silent.is_set():
-                why = f"it came to no end within {SILENCE} s: {self.why}"
+                why = f"it didn't finish within {SILENCE} s: {self.why}"
             if current:
                 promises.remove(current)
                 yield Promise(current, "broken", why)

@@ -9,7 +9,7 @@ from workshop import environment, machine, serving, steps
 from workshop.commands import COMMAND, port_option
 from workshop.learner import FOLDER, Progress, require_folder
 
-SIGNS = {"kept": "✓ok", "broken": "✗--", "skipped": "–..", "later": "·  "}
+SIGNS = {"kept": "✓ok", "broken": "✗--", "skipped": "–..", "later": "·~~"}
 COLOURS = {"kept": "green", "broken": "red", "skipped": "yellow", "later": None}
 
 
@@ -129,12 +129,12 @@ def show(markdown):
 @click.argument("exercise", required=False)
 @click.option("--watch", is_flag=True, help="Check again at every save.")
 @click.option("--live", is_flag=True, help="Check on a real server, over real sockets.")
-@click.option("--thorough", is_flag=True, help="Look at every promise, also when one is broken.")
+@click.option("--thorough", is_flag=True, help="Run every check, even after one has failed.")
 def check(exercise, watch, live, thorough):
-    """Check websocket/ against the promises of an exercise, the one you started or EXERCISE.
+    """Check websocket/: does it do what the exercise asks, the one you started or EXERCISE?
 
-    What needs a browser takes longer, and is looked at when all else is kept. The exit code is 0
-    only if all promises are kept.
+    Checks that need a browser take longer, and run when all others pass. The exit code is 0 only if
+    all checks pass.
     """
     from workshop import learner
     from workshop.checking import Checker, Interrupted
@@ -191,14 +191,14 @@ def tell(exercise, promises):
         if promise.outcome == "broken" and first is None:
             first = promise
     if first:
-        click.secho(f"\nFirst, mend this: {first.words}", bold=True)
+        click.secho(f"\nFix this first: {first.words}", bold=True)
         click.echo(f"  {first.reason}".replace("\n", "\n  "))
         for line in first.console.splitlines():
             click.echo(f"  The browser's console says: {line}")
         if first.test:
             click.echo(f"  The test: {first.test}")
         if later:
-            click.echo(f"\nThose with {sign('later').strip() or 'no sign'} haven't run yet.")
+            click.echo(f"\nChecks marked {sign('later')} haven't run yet.")
         click.echo(f"\nStuck? {COMMAND} hint {exercise.id}")
         return False
     for reason in dict.fromkeys(skipped):
@@ -208,7 +208,7 @@ def tell(exercise, promises):
         return False
     progress = Progress()
     progress.is_done(exercise)
-    click.secho(f"\nAll promises are kept: {exercise.id} is done.", fg="green", bold=True)
+    click.secho(f"\nAll {kept} checks pass: {exercise.id} is done.", fg="green", bold=True)
     following = progress.next_exercise(after=exercise)
     click.echo(
         f"Next: {COMMAND} start {following.number}" if following else "That was the last step."
