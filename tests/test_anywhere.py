@@ -281,6 +281,18 @@ def test_another_folder_of_the_same_name_is_watched_from_then_on(saves):
     assert next_names() == ["websocket.py"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names of files are text")
+def test_a_folder_whose_name_is_no_text_is_served_and_watched(start, tmp_path):
+    project = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(STEPS[2], project)
+    process = start(sys.executable, ROOT / "workshop", "run", project, "--port", free_port())
+    process.wait_for("is served at")
+    with (project / "websocket.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    process.wait_for("websocket.py changed")
+    process.wait_for("served again")
+
+
 def test_what_git_ignores_is_not_a_save(saves):
     folder, next_names = saves
     subprocess.run(["git", "init", "-q", folder.parent], check=True)

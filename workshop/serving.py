@@ -21,6 +21,8 @@ from pathlib import Path
 if __name__ == "__main__":
     # What the workshop needs of its own is imported before anything of the project can be.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a folder's name may be no text
 
 from harness import loading
 from harness.mended import with_both_keys

@@ -24,11 +24,11 @@ def saves(folder, say=print):
     """
     from watchfiles import watch
 
-    before, polls = _sources(folder), None
+    before, polls, watcher = _sources(folder), None, watch
     while True:
         watched, is_new = _identity(folder), True
         try:
-            events = watch(folder, **LATENCY, yield_on_timeout=True, force_polling=polls)
+            events = watcher(folder, **LATENCY, yield_on_timeout=True, force_polling=polls)
             for changes in events if watched else ():
                 is_another = _identity(folder) != watched
                 if changes or is_another or is_new or polls:  # or it was saved just before
@@ -40,6 +40,8 @@ def saves(folder, say=print):
                     yield []
                 if is_another:
                     break
+        except UnicodeError:  # a name that watchfiles can't take
+            polls, watcher = True, _ticks
         except (OSError, RuntimeError) as error:  # RuntimeError is what watchfiles makes of others
             if polls:
                 raise
@@ -50,6 +52,13 @@ def saves(folder, say=print):
             yield _differences(folder, before, {})
             before = {}
             time.sleep(0.2)
+
+
+def _ticks(folder, **_):
+    """What watchfiles yields of a folder that it is never told of a change in."""
+    while True:
+        time.sleep(0.2)
+        yield set()
 
 
 def _differences(folder, before, now):
