@@ -1,4 +1,4 @@
-"""What may be wrong on this machine, a line each, with the mend."""
+"""What may be wrong on this machine, a line each, with the remedy."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from workshop import environment, serving, venv
 
 
 def examine():
-    """Look at one thing after the other; yields what, whether it is well, and the mend."""
+    """Look at one thing after the other; yields what, whether it is well, and the remedy."""
     version = sys.version.split()[0]
     yield f"Python {version}", sys.version_info >= (3, 11), "install Python 3.11 or newer"
     ready = environment.is_ready()

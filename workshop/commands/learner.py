@@ -266,10 +266,10 @@ def read_progress():
 
 @click.command()
 def doctor():
-    """Look for what may be wrong on this machine, and say how to mend it."""
+    """Look for problems on this machine, and say how to fix them."""
     from workshop.doctor import examine
 
-    for what, is_well, mend in examine():
+    for what, is_well, remedy in examine():
         outcome = "kept" if is_well else "broken"
-        words = what if is_well else f"{what}: {mend}"
+        words = what if is_well else f"{what}: {remedy}"
         click.secho(f"{sign(outcome)} {words}", fg=COLOURS[outcome])
