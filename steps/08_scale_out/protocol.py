@@ -49,8 +49,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         message = await super().receive()
         return {"text": message.get("bytes"), **message}
 
-    async def send(self, message):
-        await self.writable.wait()
+    def send(self, message):
         if self.transport.is_closing():  # cut off, and the app has not heard of it yet
             raise ClientDisconnected
-        await super().send(message)
+        return super().send(message)
