@@ -8,15 +8,10 @@ function, where one follows from another. The act `snippets` writes what docs/sn
 `mistakes` what `check` says of each mistake, to docs/captured/mistakes.json.
 """
 
-import asyncio
-import contextlib
-import io
-import json
 import re
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CAPTURED = ROOT / "docs/captured"
 sys.path[:0] = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests")]
 
+import run_mistakes  # noqa: E402
 import run_snippets  # noqa: E402
 from repo import copy_repository, free_port  # noqa: E402
 from terminal import SECONDS, Talk, Terminal, ask, is_same, redis_server, wait_until_well  # noqa: E402
@@ -167,61 +163,6 @@ def teaching(terminal):
     yield "release", terminal.taken()
 
 
-def snippets(terminal):
-    """The small files that the pages show: what each prints or, in a browser, shows."""
-    from playwright.async_api import async_playwright
-
-    from harness.browser import NO_BROWSER, launch
-
-    async def in_browser(paths):
-        async with async_playwright() as playwright:
-            browser = await launch(playwright) or sys.exit(NO_BROWSER)
-            return [(path, await run_snippets.shown(browser, path)) for path in paths]
-
-    for path in sorted(run_snippets.SNIPPETS.glob("*.py")):
-        yield f"snippets/{path.name}", run_snippets.printed(path)
-    for path, text in asyncio.run(in_browser(sorted(run_snippets.SNIPPETS.glob("*.html")))):
-        yield f"snippets/{path.name}", text
-
-
-def mistakes(terminal):
-    """What `check` says of each mistake: the first failure, as a learner reads it."""
-    from test_exercises import MISTAKES
-
-    said = {}
-    with ThreadPoolExecutor(2) as pool:
-        for (exercise, mistake), text in zip(MISTAKES, pool.map(told, MISTAKES), strict=True):
-            said.setdefault(exercise.id, {})[mistake.name] = text
-    yield "mistakes.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n"
-
-
-def told(exercise_and_mistake):
-    """What `check` says first of a mistake; only the tests that it fails are run."""
-    from test_exercises import DEADLINE, Checker, chosen_tests
-
-    from workshop.commands.learner import tell
-    from workshop.steps import write_files
-
-    exercise, mistake = exercise_and_mistake
-    chosen = chosen_tests(exercise, mistake.fails)
-    if mistake.fails != ["all"]:
-        chosen += ["-k", " or ".join(mistake.fails)]
-    with tempfile.TemporaryDirectory() as folder:
-        files = mistake.applied_to(exercise.solution)
-        project = write_files(files, Path(folder) / "websocket")
-        checker = Checker(project, chosen, False, True, DEADLINE, 3 * DEADLINE)
-        promises = checker.check()
-        broken = next(promise for promise in promises if promise.outcome == "broken")
-        promises.close()
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        tell(exercise, [broken])
-    text = output.getvalue()
-    text = text[text.index("Fix this first") :]
-    text = re.split(r"\n  The test: |\n\nChecks marked|\n\nStuck\?", text)[0]
-    text = re.sub(r"\d+:\d\d:\d\d [AP]M", "10:30:00 AM", text)
-    return re.sub(r":\d{5}\b", ":5000", text.replace(str(project), "websocket"))
-
-
 QUART, SERVE = "quart --app websocket run", "python serve.py"
 FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.1 --megabytes 20"}
 FILES = {
@@ -256,8 +197,8 @@ ACTS = {
     "scaled_out": scaled_out,
     "learning": learning,
     "teaching": teaching,
-    "snippets": snippets,
-    "mistakes": mistakes,
+    "snippets": run_snippets.scenes,
+    "mistakes": run_mistakes.scenes,
 }
 
 
@@ -290,7 +231,8 @@ def main():
                 path = kept(name)
                 path.parent.mkdir(exist_ok=True)
                 made.add(path)
-                if not path.is_file() or not is_same(path.read_text(encoding="utf-8"), text):
+                same = run_mistakes.is_same if path.suffix == ".json" else is_same
+                if not path.is_file() or not same(path.read_text(encoding="utf-8"), text):
                     path.write_text(text, encoding="utf-8", newline="\n")
                 print(path.relative_to(ROOT), flush=True)
     for path in set(CAPTURED.rglob("*.txt")) - made if len(acts) == len(ACTS) else ():

@@ -4,6 +4,7 @@ NAME.py prints something, and NAME.html shows it in a browser; docs/captured/sni
 what. NAME.toml is a Pipfile.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -43,6 +44,23 @@ async def shown(browser, path):
     if problems:
         raise RuntimeError(f"{path.name}: the console says {problems}")
     return f"{text.rstrip()}\n"
+
+
+def scenes(terminal=None):
+    """Each script and each page with what it prints or shows."""
+    from playwright.async_api import async_playwright
+
+    from harness.browser import NO_BROWSER, launch
+
+    async def in_browser(paths):
+        async with async_playwright() as playwright:
+            browser = await launch(playwright) or sys.exit(NO_BROWSER)
+            return [(path, await shown(browser, path)) for path in paths]
+
+    for path in sorted(SNIPPETS.glob("*.py")):
+        yield f"snippets/{path.name}", printed(path)
+    for path, text in asyncio.run(in_browser(sorted(SNIPPETS.glob("*.html")))):
+        yield f"snippets/{path.name}", text
 
 
 def captured(path):
