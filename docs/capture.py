@@ -4,7 +4,8 @@ Usage: python docs/capture.py [ACT]…
 
 Writes docs/captured/NAME.txt for each scene of these acts, or of all; a test plays them again and
 compares. An act has a clone of its own. Its scenes are independent of each other, or come from a
-function, where one follows from another.
+function, where one follows from another. The act `snippets` writes what docs/snippets/ print, and
+`mistakes` what `check` says of each mistake, to docs/captured/mistakes.json.
 """
 
 import re
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CAPTURED = ROOT / "docs/captured"
 sys.path[:0] = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests")]
 
+import run_mistakes  # noqa: E402
+import run_snippets  # noqa: E402
 from repo import copy_repository, free_port  # noqa: E402
 from terminal import SECONDS, Talk, Terminal, ask, is_same, redis_server, wait_until_well  # noqa: E402
 
@@ -194,6 +197,8 @@ ACTS = {
     "scaled_out": scaled_out,
     "learning": learning,
     "teaching": teaching,
+    "snippets": run_snippets.scenes,
+    "mistakes": run_mistakes.scenes,
 }
 
 
@@ -207,6 +212,12 @@ def perform(act, clone):
             yield name, scene.play(terminal)
 
 
+def kept(name):
+    """The file that holds a capture."""
+    path = CAPTURED / name
+    return path if path.suffix == ".json" else path.with_suffix(".txt")
+
+
 def main():
     """Write the captures of some acts or of all; then, those that no scene makes are deleted."""
     acts = sys.argv[1:] or list(ACTS)
@@ -217,12 +228,14 @@ def main():
     for act in acts:
         with tempfile.TemporaryDirectory() as parent:
             for name, text in perform(act, copy_repository(Path(parent) / "clone")):
-                path = CAPTURED / f"{name}.txt"
+                path = kept(name)
+                path.parent.mkdir(exist_ok=True)
                 made.add(path)
-                if not path.is_file() or not is_same(path.read_text(encoding="utf-8"), text):
+                same = run_mistakes.is_same if path.suffix == ".json" else is_same
+                if not path.is_file() or not same(path.read_text(encoding="utf-8"), text):
                     path.write_text(text, encoding="utf-8", newline="\n")
                 print(path.relative_to(ROOT), flush=True)
-    for path in set(CAPTURED.glob("*.txt")) - made if len(acts) == len(ACTS) else ():
+    for path in set(CAPTURED.rglob("*.txt")) - made if len(acts) == len(ACTS) else ():
         path.unlink()
 
 

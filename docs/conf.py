@@ -6,20 +6,21 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
+import lists  # noqa: E402
 import run_notebooks  # noqa: E402
-import workshop_docs  # noqa: E402
 
 run_notebooks.put_into(DOCS / "notebooks")
 
 project = "Quart WebSocket Workshop"
 copyright = "the authors of the workshop"
 language = "en"
-extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx_click", "workshop_docs"]
-exclude_patterns = ["_build", "measured"]
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx_click"]
+extensions += ["workshop_docs", "changes", "lists", "proofs", "drawings"]
+exclude_patterns = ["_build", "measured", "snippets"]
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files = ["site.css", "code.css"]
 html_favicon = "_static/favicon.svg"
 html_show_sphinx = False
 html_copy_source = False
@@ -27,13 +28,14 @@ html_theme_options = {"top_of_page_buttons": []}
 myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 3
 myst_substitutions = {
-    "minutes": workshop_docs.minutes_of_steps(),
-    "minutes_further": workshop_docs.minutes_of_steps(further=True),
+    "minutes": lists.minutes_of_steps(),
+    "minutes_further": lists.minutes_of_steps(further=True),
 }
 nb_execution_mode = "off"
 smartquotes_action = "qe"  # quotes and ellipses; two hyphens are those of an option
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, del"
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 nitpicky = True

@@ -1,5 +1,6 @@
 """The docs site shows what the code does, reaches nobody else, and can be used by everyone."""
 
+import ast
 import asyncio
 import functools
 import html.parser
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import click
 import pytest
+import quart
 from axe_playwright_python.async_playwright import Axe
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
@@ -188,6 +190,7 @@ ALLOWED = {
         "include",
         "eval-rst",
         "mistakes",
+        "proofs",
         "task",
         "timetable",
         "what-goes-wrong",
@@ -232,8 +235,11 @@ def test_the_commands_that_a_page_names_are_there(page):
 
 def test_everything_that_was_captured_is_shown():
     shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for path in (DOCS / "captured").iterdir():
-        assert f"captured/{path.name}\n" in shown, f"no page shows {path.name}"
+    for path in (DOCS / "captured").rglob("*.txt"):
+        name = path.relative_to(DOCS).as_posix()
+        # Of a snippet, what it prints or the snippet itself.
+        snippet = name.replace("captured/", "").replace(".txt", ".")
+        assert f"{name}\n" in shown or f" {snippet}" in shown, f"no page shows {name}"
 
 
 def test_the_tests_that_run_what_a_page_shows_are_there():
@@ -248,6 +254,7 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
 ACTS = [
     pytest.param(act, marks=pytest.mark.thorough if act in ("tests", "faults") else ())
     for act in load("capture").ACTS
+    if act not in ("mistakes", "snippets")  # see below, and test_snippets.py
 ]
 
 
@@ -266,6 +273,29 @@ def test_what_a_command_is_said_to_print_is_what_it_prints(act, tmp_path):
         assert same or text == kept, f"{name}: `python docs/capture.py {act}` captures it again"
 
 
+def test_what_check_says_of_each_mistake_was_captured():
+    told = json.loads((DOCS / "captured/mistakes.json").read_text(encoding="utf-8"))
+    exercises = all_exercises()
+    assert set(told) == {exercise.id for exercise in exercises}
+    for exercise in exercises:
+        assert set(told[exercise.id]) == {mistake.name for mistake in exercise.mistakes}
+        for mistake in exercise.mistakes:
+            text = " ".join(told[exercise.id][mistake.name].split())
+            again = "`python docs/capture.py mistakes` captures it again"
+            assert " ".join(mistake.says.split()) in text, f"{mistake.name}: {again}"
+
+
+@pytest.mark.long
+@pytest.mark.thorough
+@pytest.mark.timeout(400)
+def test_what_check_says_of_each_mistake_is_what_it_says():
+    run_mistakes = load("run_mistakes")
+    ((_, text),) = run_mistakes.scenes()
+    kept = (DOCS / "captured/mistakes.json").read_text(encoding="utf-8")
+    same = run_mistakes.is_same(text, kept)
+    assert same or text == kept, "`python docs/capture.py mistakes` captures it again"
+
+
 @pytest.mark.parametrize(
     ("name", "was", "becomes"),
     [
@@ -280,6 +310,83 @@ def test_a_fault_that_ends_otherwise_is_told_from_one_that_takes_longer(name, wa
     assert was in text and not capture.is_same(text, text.replace(was, becomes))
     slower = re.sub(r"\d+ ms", "2.5 s", text)
     assert slower != text and capture.is_same(text, slower)
+
+
+# What a page explains before it asks a learner to write it
+
+
+# Those of steps 4 and 5 are to be added once they are written in this order.
+EXPLAINED = ["01_structure", "02_install", "03_echo"]
+ENTRY = ("websocket.py", "tcp.py")
+SCRIPT = "static/js/websocket.js"
+
+
+def names_of_libraries():
+    """Every name that Quart or asyncio offers: in the module, and in its classes."""
+    values = [value for module in (quart, asyncio) for value in vars(module).values()]
+    classes = [value for value in values if issubclass(type(value), type)]
+    names = {name for each in (quart, asyncio, *classes) for name in dir(each)}
+    return {name for name in names - set(dir(str)) if name[0] != "_"}
+
+
+def names_in_python(code):
+    """Each line's names of Quart and asyncio: what is imported, and attributes."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute):
+            found.add((node.end_lineno, node.attr))
+        elif isinstance(node, ast.ImportFrom) and node.module in ("quart", "asyncio"):
+            found |= {(node.lineno, alias.name) for alias in node.names}
+    known = names_of_libraries()
+    return {(line, name) for line, name in found if name in known}
+
+
+def names_in_javascript(code):
+    """Each line's names of the browser's API: what has a dot before it, events, classes."""
+    names = re.compile(
+        r"(?<=[a-z)]\.)[A-Za-z]\w+|(?<=\bnew )\w+|(?<=Listener\(\")\w+|\b(?:location|document)\b"
+    )
+    return {
+        (number, name)
+        for number, line in enumerate(code.splitlines(), 1)
+        if not line.strip().startswith("//")
+        for name in names.findall(line)
+    }
+
+
+def new_names(exercise):
+    """The names of libraries that a solution uses, and its start does not."""
+    new = set()
+    for files, find in ((ENTRY, names_in_python), ((SCRIPT,), names_in_javascript)):
+        used, known = set(), set()
+        for file in files:
+            old = exercise.start.get(file, b"").decode()
+            code = exercise.solution.get(file, b"").decode()
+            lines, old_lines = code.splitlines(), set(old.splitlines())
+            used |= {name for line, name in find(code) if lines[line - 1] not in old_lines}
+            known |= {name for _, name in find(old)}
+        new |= used - known
+    return new
+
+
+@pytest.mark.parametrize("step", EXPLAINED)
+def test_all_that_a_solution_newly_uses_is_explained_before_your_turn(step, site):
+    page = (site / f"{step}.html").read_text(encoding="utf-8")
+    before, turn, _ = page.partition('id="your-turn"')
+    assert turn
+    code = re.findall(r"<(pre|code)\b[^>]*>(.*?)</\1>", before, re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]*>", "", " ".join(content for _, content in code)))
+    (exercise,) = (each for each in all_exercises() if each.id == step)
+    unexplained = {name for name in new_names(exercise) if not re.search(rf"\b{name}\b", text)}
+    assert unexplained == set(), "the solution uses them, and no code before Your turn does"
+
+
+def test_names_that_a_solution_newly_uses_are_found():
+    steps = {each.id: new_names(each) for each in all_exercises()}
+    assert steps["01_structure"] == {"Quart", "render_template", "config", "get"}
+    assert steps["03_echo"] == {"websocket", "receive", "send"}
+    assert {"WebSocket", "addEventListener", "location", "submit"} <= steps["04_javascript"]
+    assert {"TaskGroup", "put_nowait", "start_server", "post"} <= steps["05_broadcast"]
 
 
 # In a browser
@@ -421,6 +528,36 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
             assert problems == [], (name, problems)
         foreign = [url for url in requests if not url.startswith((address, "data:"))]
         assert foreign == []
+
+    in_browser(look)
+
+
+def test_copying_a_change_copies_the_new_code(address, in_browser):
+    async def look(browser):
+        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        page = await context.new_page()
+        await page.goto(f"{address}/03_echo.html")
+        await page.get_by_text("Show the solution").click()
+        change = page.locator(".change").first
+        await change.hover()
+        await change.get_by_role("button").click()
+        await expect(change.locator(".success")).to_be_visible()
+        button = await page.evaluate("navigator.clipboard.readText()")
+        await change.locator("pre").evaluate("pre => getSelection().selectAllChildren(pre)")
+        selected = await page.evaluate("getSelection().toString()")
+        code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
+        assert (button, selected) == (code.rstrip(), code.rstrip())
+
+    in_browser(look)
+
+
+def test_the_contents_of_a_page_are_beside_it_where_there_is_room(address, in_browser):
+    async def look(browser):
+        page = await browser.new_page(viewport={"width": 1280, "height": 900})
+        await page.goto(f"{address}/03_echo.html")
+        await expect(page.get_by_text("On this page")).to_be_in_viewport()
+        right = "element => element.getBoundingClientRect().right"
+        assert await page.locator(".toc-drawer").evaluate(right) <= 1280
 
     in_browser(look)
 

@@ -1,0 +1,60 @@
+"""Make each mistake of each exercise, and ask `check` what it says of it."""
+
+import contextlib
+import io
+import json
+import re
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+END = re.compile(r"\n  The test: |\n\nChecks marked|\n\nStuck\?")  # what comes after the sentence
+
+
+def scenes(terminal=None):
+    """The first failure of each mistake, as a learner reads it: a name, and a text in JSON."""
+    from test_exercises import MISTAKES
+
+    said = {}
+    with ThreadPoolExecutor(2) as pool:
+        for (exercise, mistake), text in zip(MISTAKES, pool.map(told, MISTAKES), strict=True):
+            said.setdefault(exercise.id, {})[mistake.name] = text
+    yield "mistakes.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+
+
+def told(exercise_and_mistake):
+    """What `check` says first of a mistake; only the tests that it fails are run."""
+    from test_exercises import DEADLINE, Checker, chosen_tests
+
+    from workshop.commands.learner import tell
+    from workshop.steps import write_files
+
+    exercise, mistake = exercise_and_mistake
+    chosen = chosen_tests(exercise, mistake.fails)
+    if mistake.fails != ["all"]:
+        chosen += ["-k", " or ".join(mistake.fails)]
+    with tempfile.TemporaryDirectory() as folder:
+        files = mistake.applied_to(exercise.solution)
+        project = write_files(files, Path(folder) / "websocket")
+        promises = Checker(project, chosen, False, True, DEADLINE, 3 * DEADLINE).check()
+        broken = next(promise for promise in promises if promise.outcome == "broken")
+        promises.close()  # which ends the tests that would follow
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        tell(exercise, [broken])
+    text = END.split("Fix this first" + output.getvalue().partition("Fix this first")[2])[0]
+    return as_an_example(text.replace(str(project), "websocket"))
+
+
+def as_an_example(text):
+    """A text in which what differs from run to run is that of an example."""
+    text = re.sub(r"\d+:\d\d:\d\d [AP]M", "10:30:00 AM", text)
+    return re.sub(r":\d{5}\b", ":5000", text)
+
+
+def is_same(one, other):
+    """Whether two captures say the same: bytes and milliseconds differ, and the order of names."""
+    one, other = (
+        [sorted(re.findall(r"[^\W\d]+", line)) for line in text.splitlines()]
+        for text in (one, other)
+    )
+    return one == other

@@ -1,0 +1,63 @@
+"""The small files that the pages show run, and print what the pages say."""
+
+import asyncio
+import importlib.util
+import tomllib
+
+import pytest
+from repo import ROOT
+
+from harness.browser import NO_BROWSER, launch
+from harness.missing import missing
+
+SNIPPETS = ROOT / "docs/snippets"
+AGAIN = "`python docs/capture.py snippets` captures it again"
+
+
+def load(name):
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RUN = load("run_snippets")
+
+
+def snippets(suffix):
+    paths = sorted(SNIPPETS.glob(f"*.{suffix}"))
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.name)
+
+
+@snippets("py")
+def test_a_script_prints_what_was_captured(path):
+    text = RUN.printed(path)
+    assert text.strip(), f"{path.name} prints nothing"
+    assert RUN.captured(path).read_text(encoding="utf-8") == text, AGAIN
+
+
+@pytest.mark.browser
+@snippets("html")
+def test_a_page_shows_what_was_captured(path):
+    from playwright.async_api import async_playwright
+
+    async def look():
+        async with async_playwright() as playwright:
+            browser = await launch(playwright) or missing(NO_BROWSER)
+            return await RUN.shown(browser, path)
+
+    assert RUN.captured(path).read_text(encoding="utf-8") == asyncio.run(look()), AGAIN
+
+
+@snippets("toml")
+def test_a_pipfile_has_packages_with_versions(path):
+    pipfile = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert set(pipfile) <= {"packages", "dev-packages", "scripts"} and pipfile
+    versions = [version for packages in pipfile.values() for version in packages.values()]
+    assert versions and all(isinstance(version, str) for version in versions)
+
+
+def test_snippets_have_different_names_and_each_output_a_snippet():
+    names = [path.stem for suffix in ("py", "html") for path in SNIPPETS.glob(f"*.{suffix}")]
+    assert sorted(names) == sorted(path.stem for path in RUN.CAPTURED.glob("*.txt")), AGAIN
