@@ -95,7 +95,7 @@ class InProcessConnection:
 
     async def send(self, data):
         self.sent = data
-        # Quart looks for a text where the bytes are empty, and would fail without one.
+        # If the bytes are empty, Quart looks for a text, and would fail without one.
         both = {"text": data} if isinstance(data, str) else {"text": data, "bytes": data}
         await self.to_app.put({"type": "websocket.receive", **both})
 

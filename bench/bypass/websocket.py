@@ -20,7 +20,7 @@ async def asgi_app(scope, receive, send, quart_app=app.asgi_app):
 
 async def sending(name, last):
     send = websocket.scope["send"]
-    with suppress(OSError):  # what a server raises when the client has gone
+    with suppress(OSError):  # servers raise it when the client has disconnected
         async for frame in log.frames(name, last):
             await send({"type": "websocket.send", "text": frame})
 

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 
 async def tcp_source(port, broadcast):
     async def tcp_client(reader, writer):
-        # A bad line (ValueError) or a lost connection ends this client and nobody else.
+        # A bad line (ValueError) or a lost connection disconnects this client and nobody else.
         with closing(writer), suppress(ValueError, ConnectionError):
             async for line in reader:
                 broadcast(line.decode().rstrip("\r\n"))

@@ -1,4 +1,4 @@
-"""A Quart app in which no message is missed: one log, and a cursor for each client."""
+"""A Quart app whose clients resume after a disconnect: one log, and a cursor for each client."""
 
 import asyncio
 from contextlib import suppress
@@ -30,12 +30,12 @@ async def ws():
 async def receiving():
     while True:
         data = await websocket.receive()
-        if isinstance(data, str):  # JSON has no place for bytes
+        if isinstance(data, str):  # JSON can't contain bytes
             log.append(data)
 
 
 async def sending(name, last):
-    with suppress(OSError):  # what a server raises when the client has gone
+    with suppress(OSError):  # servers raise it when the client has disconnected
         async for frame in log.frames(name, last):
             await websocket.send(frame)
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from doors import Goodbye
 
-FRAME_SIZE = 16_000  # characters; beyond that, the rest waits for the next frame
+FRAME_SIZE = 16_000  # characters; once reached, the rest goes into the next frame
 
 
 class Log:
@@ -27,12 +27,12 @@ class Log:
         """Give a message the next id, and wake everyone who waits for it."""
         self.messages.append(message)
         self.last += 1
-        # Whoever waits now goes on; whoever comes later waits for the next message.
+        # Wakes the tasks that wait now; later ones wait for the next message.
         self.news.set()
         self.news.clear()
 
     async def frames(self, name, last):
-        """A client's frames: the first says where it resumes, the others bring what follows."""
+        """A client's frames: the first says where it resumes, the others contain what follows."""
         cursor, gap = self._resume(name, last)
         yield json.dumps({"log": self.name, "last": cursor, "gap": gap})
         while True:

@@ -5,7 +5,7 @@ import re
 from contextlib import closing, suppress
 
 HTTP_REQUEST = re.compile(rb"\S+ \S+ HTTP/")
-QUIET = 60  # seconds after which a silent client has to make room
+QUIET = 60  # seconds after which a silent client is disconnected
 RULES = b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n"
 
 
@@ -18,7 +18,7 @@ async def tcp_source(port, append, rate, size, clients):
                 raise ValueError(line)
             if message := line.decode().rstrip("\r\n"):
                 append(message)
-            await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
+            await asyncio.sleep(1 / rate)  # back-pressure: makes the client wait
 
     async def tcp_client(reader, writer):
         with closing(writer), suppress(ConnectionError, TimeoutError):  # gone, or silent

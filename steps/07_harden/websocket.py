@@ -1,4 +1,4 @@
-"""A Quart app that is ready for strangers: it checks who connects, what they send, and how much."""
+"""A Quart app for the public internet: it limits who connects, what they send, and how much."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ async def check():
     asked = request if has_request_context() else websocket
     if not origins.allow(asked.headers.get("Origin"), asked.host):
         abort(403)
-    if len(asked.path.encode()) > 255:  # longer than any file's name may be
+    if len(asked.path.encode()) > 255:  # longer than any file name can be
         abort(404)
 
 
@@ -56,7 +56,7 @@ async def receiving():
 
 
 async def sending(name, last):
-    with suppress(OSError):  # what a server raises when the client has gone
+    with suppress(OSError):  # servers raise it when the client has disconnected
         async for frame in log.frames(name, last):
             await websocket.send(frame)
 
@@ -66,7 +66,7 @@ async def ws_v3():
     last = websocket.args.get("last", "0")
     if not re.fullmatch(r"\d{1,15}", last):
         abort(400)
-    with room.seat(websocket.remote_addr), suppress(OSError):  # the client may go at any time
+    with room.seat(websocket.remote_addr), suppress(OSError):  # the client may leave at any time
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:

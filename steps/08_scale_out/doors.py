@@ -1,4 +1,4 @@
-"""Who may connect, how much each may send, and how a connection ends."""
+"""Rules for who may connect, how much each client may send, and how a connection ends."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ from quart import abort
 logger = logging.getLogger(__name__)
 ORIGIN = re.compile(r"(https?)://([\w.-]+|\[[\da-f:]+\])(:\d{1,5})?")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-MOST_REFUSALS = 100  # different origins to log; after that, only a flood would bring new ones
+MOST_REFUSALS = 100  # different origins to log; more than that would be a flood
 
 
 class Goodbye(Exception):
@@ -23,7 +23,7 @@ class Goodbye(Exception):
 
 
 class Origins:
-    """The pages that may connect: this machine's own, and those that are listed."""
+    """The origins that may connect: this machine's own and the listed ones."""
 
     def __init__(self, listed):
         words = str(listed).replace(",", " ").split()
@@ -32,7 +32,7 @@ class Origins:
 
     @staticmethod
     def normalized(word):
-        """An origin as browsers write it; anything else ends the program with a sentence."""
+        """An origin as browsers write it; anything else ends the program with an explanation."""
         match = ORIGIN.fullmatch(word.lower().removesuffix("/"))
         if not match:
             raise SystemExit(f"QUART_ORIGINS: {word} is not an origin such as https://chat.example")
@@ -40,8 +40,8 @@ class Origins:
         return f"{scheme}://{host}" + (port if port and port != DEFAULT_PORTS[scheme] else "")
 
     def allow(self, origin, host):
-        """Whether a page of this origin may connect to this host; logs each refusal once."""
-        # Any name may lead to this machine, so only its own names count by themselves.
+        """Whether a page of this origin may connect to this host; logs each rejection once."""
+        # Anyone can point a name at this machine, so by default only its own names count.
         is_local = host.partition(":")[0] in ("127.0.0.1", "localhost")
         same_origin = {f"http://{host}", f"https://{host}"} if is_local else set()
         # Browsers always send an origin, and no page can change it; other clients may omit it.
@@ -61,7 +61,7 @@ class Origins:
 
 
 class Room:
-    """Counts who is connected: so many in all, and so many from each address."""
+    """Limits how many clients are connected, in total and from each address."""
 
     def __init__(self, size, per_address):
         self.size, self.per_address = size, per_address
@@ -78,7 +78,7 @@ class Room:
             yield
         finally:
             self.taken[address] -= 1
-            self.taken += Counter()  # drops the addresses that nobody is connected from
+            self.taken += Counter()  # drops addresses without a connection
 
 
 class TokenBucket:
@@ -89,7 +89,7 @@ class TokenBucket:
         self.time = time.monotonic()
 
     def take(self):
-        """Whether there was a token."""
+        """Take a token; returns whether there was one."""
         now = time.monotonic()
         self.tokens = min(self.rate, self.tokens + (now - self.time) * self.rate)
         self.time = now

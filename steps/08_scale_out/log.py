@@ -10,7 +10,7 @@ from itertools import islice
 
 from doors import Goodbye
 
-FRAME_SIZE = 16_000  # characters; beyond that, the rest waits for the next frame
+FRAME_SIZE = 16_000  # characters; once reached, the rest goes into the next frame
 
 
 class LogAway(Exception):
@@ -38,7 +38,7 @@ class Log:
         self._frame = lru_cache(4)(self._encode)
 
     async def running(self):
-        """What the log does from the app's start, before the yield, to its end: nothing."""
+        """Runs while the app serves, through `while_serving`: nothing to do here."""
         yield
 
     async def check(self):
@@ -51,12 +51,12 @@ class Log:
         self._wake()
 
     def _wake(self):
-        # Whoever waits now goes on; whoever comes later waits for the next message.
+        # Wakes the tasks that wait now; later ones wait for the next message.
         self.news.set()
         self.news.clear()
 
     async def frames(self, name, last):
-        """A client's frames: the first says where it resumes, the others bring what follows."""
+        """A client's frames: the first says where it resumes, the others contain what follows."""
         cursor, gap = await self._resume(name, last)
         name = self.name
         yield json.dumps({"log": self.name, "last": cursor, "gap": gap})

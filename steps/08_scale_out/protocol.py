@@ -1,23 +1,23 @@
-"""A WebSocket protocol for Uvicorn that bounds what clients can make the server hold."""
+"""A WebSocket protocol for Uvicorn that limits what a client can make the server keep."""
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from doors import TokenBucket
 
-PATIENCE = 20  # seconds that a client may leave unread what waits for it
+PATIENCE = 20  # seconds for which a client may leave data unread
 BACKLOG = 2**21  # bytes that it may send meanwhile
-PIECES = 100  # of one message
+PIECES = 100  # fragments of one message
 CONTROLS = 100  # pings and pongs a second
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Cuts off a client that does not read, or sends too many frames that are no messages."""
+    """Cuts off a client that doesn't read, or that sends too many pings, pongs or fragments."""
 
     def connection_made(self, transport):
         super().connection_made(transport)
         self.unread, self.controls = 0, TokenBucket(CONTROLS)
-        transport.set_write_buffer_limits(0)  # pause as soon as the client takes no more
+        transport.set_write_buffer_limits(0)  # pause as soon as the client accepts no more
 
     def pause_writing(self):
         super().pause_writing()
@@ -45,11 +45,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().handle_pong(event)
 
     async def receive(self):
-        # Quart looks for a text where the bytes are empty, and would fail without one.
+        # If the bytes are empty, Quart looks for a text, and would fail without one.
         message = await super().receive()
         return {"text": message.get("bytes"), **message}
 
     def send(self, message):
-        if self.transport.is_closing():  # cut off, and the app has not heard of it yet
+        if self.transport.is_closing():  # cut off, but the app doesn't know yet
             raise ClientDisconnected
         return super().send(message)

@@ -15,9 +15,9 @@ from log import Log, LogAway
 
 logger = logging.getLogger(__name__)
 STREAM, NAME, PROBE = "workshop:messages", "workshop:log", "workshop:probe"  # keys in Redis
-# Redis runs a script as a whole, with nothing else in between: so all servers agree on one log.
-# It is made anew if it is not there, if somebody else has written into it (ARGV[4] names such a
-# log), or if it has lost messages: a server has copied up to ARGV[3] of the log named ARGV[2].
+# Redis runs a script without interruption, so all servers agree on one log. The script creates a
+# new log if there is none, if somebody else has written into it (ARGV[4] names such a log), or if
+# it has lost messages: this server has copied the log named ARGV[2] up to ARGV[3].
 FIND_OR_MAKE = """
 local name = redis.call('type', KEYS[2]).ok == 'string' and redis.call('get', KEYS[2])
 if redis.call('type', KEYS[1]).ok == 'stream' and name and name ~= ARGV[4] then
@@ -39,7 +39,7 @@ class RedisLog(Log):
         super().__init__(size)
         self.size, self.name, self.copied, self.spoiled = size, "", "", ""
         self.waiting, self.lock = [], asyncio.Lock()
-        self.troubles = {}  # what cannot be done, and the kinds of error so far
+        self.troubles = {}  # what fails, and the kinds of error so far
         # No retries: a message whose answer was lost would be stored twice.
         options = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 3, "decode_responses": True}
         try:
@@ -50,7 +50,7 @@ class RedisLog(Log):
 
     async def running(self):
         reading = asyncio.create_task(self._reading())
-        with suppress(TimeoutError):  # without its log, a server starts all the same
+        with suppress(TimeoutError):  # a server starts even without its log
             async with asyncio.timeout(3):
                 while not self.name:
                     await self.news.wait()
@@ -61,22 +61,22 @@ class RedisLog(Log):
     async def check(self):
         if not self.name:
             raise LogAway
-        # There is no such stream, so this adds nothing; but Redis refuses it if it cannot add.
+        # There is no such stream, so this adds nothing, but it fails if Redis can't add entries.
         await self._write(self.redis.xadd(PROBE, {"text": ""}, nomkstream=True))
 
     async def append(self, message):
-        """Have a message stored; clients get it when it comes back from Redis."""
+        """Store a message; clients get it when it comes back from Redis."""
         if not self.name:
             raise LogAway
         self.waiting.append(message)
         if len(self.waiting) == 1:
             self.storing = asyncio.create_task(self._store())
-        await asyncio.shield(self.storing)  # also if its sender leaves
+        await asyncio.shield(self.storing)  # even if the sender disconnects
 
     async def _store(self):
         async with self.lock:  # meanwhile, more messages wait for the next batch
             batch, self.waiting = self.waiting, []
-            # In one transaction, so that a burst comes back, and goes out, as one.
+            # In one transaction, so that a burst comes back and goes out together.
             async with self.redis.pipeline() as pipeline:
                 options = {"maxlen": self.size, "approximate": False, "nomkstream": True}
                 for message in batch:
@@ -133,7 +133,7 @@ class RedisLog(Log):
             first, _, number = entry_id.partition("-")
             if first != "0" or entry.keys() != {"text"}:
                 raise ValueError(entry_id)
-            if int(number) > self.last + 1:  # what is between is no longer kept
+            if int(number) > self.last + 1:  # those in between are no longer kept
                 self.messages.clear()
             if int(number) > self.last:  # not copied meanwhile
                 self.last = int(number)
@@ -143,7 +143,7 @@ class RedisLog(Log):
 
     async def _resume(self, name, last):
         try:
-            if name == self.name and last > self.last:  # it comes from a server that was faster
+            if name == self.name and last > self.last:  # it was on a server that was faster
                 await self._copy()
         except (RedisError, ValueError):
             raise Goodbye(1012, "The log is away: reconnect.") from None
@@ -152,7 +152,7 @@ class RedisLog(Log):
         return await super()._resume(name, last)
 
     def _report(self, what, error=None):
-        """Log each kind of error once, and once that all is well again."""
+        """Log each kind of error once, and log once that the problem is over."""
         known = self.troubles.setdefault(what, set())
         if error and type(error) not in known:
             known.add(type(error))

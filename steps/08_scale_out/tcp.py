@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from log import LogAway
 
 HTTP_REQUEST = re.compile(rb"\S+ \S+ HTTP/")
-QUIET = 60  # seconds after which a silent client has to make room
+QUIET = 60  # seconds after which a silent client is disconnected
 RULES = b"Send lines of UTF-8, each at most 4 KiB long, and no HTTP.\n"
 AWAY = b"The line is not stored: try again later.\n"
 
@@ -21,7 +21,7 @@ async def tcp_source(port, append, rate, size, clients):
                 raise ValueError(line)
             if message := line.decode().rstrip("\r\n"):
                 await append(message)
-            await asyncio.sleep(1 / rate)  # back-pressure: what it sends has to wait
+            await asyncio.sleep(1 / rate)  # back-pressure: makes the client wait
 
     async def tcp_client(reader, writer):
         with closing(writer), suppress(ConnectionError, TimeoutError):  # gone, or silent

@@ -32,7 +32,7 @@ async def check():
     asked = request if has_request_context() else websocket
     if not origins.allow(asked.headers.get("Origin"), asked.host):
         abort(403)
-    if len(asked.path.encode()) > 255:  # longer than any file's name may be
+    if len(asked.path.encode()) > 255:  # longer than any file name can be
         abort(404)
 
 
@@ -45,7 +45,7 @@ async def storing(message):
     try:
         await log.append(message)
     except LogAway:
-        with suppress(OSError):  # what a server raises when the client has gone
+        with suppress(OSError):  # servers raise it when the client has disconnected
             await websocket.send(json.dumps({"refused": message}))
 
 
@@ -66,7 +66,7 @@ async def receiving(tasks):
 
 
 async def sending(name, last):
-    with suppress(OSError):  # what a server raises when the client has gone
+    with suppress(OSError):  # servers raise it when the client has disconnected
         async for frame in log.frames(name, last):
             await websocket.send(frame)
 
@@ -78,7 +78,7 @@ async def ws_v3():
         abort(400)
     if not log.name:
         raise LogAway
-    with room.seat(websocket.remote_addr), suppress(OSError):  # the client may go at any time
+    with room.seat(websocket.remote_addr), suppress(OSError):  # the client may leave at any time
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:

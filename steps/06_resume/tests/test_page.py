@@ -12,7 +12,7 @@ async def test_the_page_names_the_step(app):
         "is there an @app.get for it?"
     )
     headings = Markup(await response.get_data(as_text=True)).headings
-    assert any("Step 6: Miss nothing" in heading for heading in headings), (
-        "the page should have the heading 'Step 6: Miss nothing', but its headings are "
-        f"{headings or 'none: it needs an <h1>'}: look at templates/index.html"
+    assert any("Step 6: Resume after a disconnect" in heading for heading in headings), (
+        "the page should have the heading 'Step 6: Resume after a disconnect', but its headings "
+        f"are {headings or 'none: it needs an <h1>'}: look at templates/index.html"
     )

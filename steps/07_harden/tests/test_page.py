@@ -12,7 +12,7 @@ async def test_the_page_names_the_step(app):
         "is there an @app.get for it?"
     )
     headings = Markup(await response.get_data(as_text=True)).headings
-    assert any("Step 7: Close the doors" in heading for heading in headings), (
-        "the page should have the heading 'Step 7: Close the doors', but its headings are "
+    assert any("Step 7: Harden" in heading for heading in headings), (
+        "the page should have the heading 'Step 7: Harden', but its headings are "
         f"{headings or 'none: it needs an <h1>'}: look at templates/index.html"
     )

@@ -26,7 +26,7 @@ function show(text, element = "span") {
 }
 
 function say(text) {
-  // Screen readers announce every change, so a state that stays the same is not set again.
+  // Screen readers announce every change, so don't set a state that hasn't changed.
   if (state.textContent !== text) state.textContent = text;
 }
 
@@ -60,10 +60,10 @@ function connect() {
 function comeBack() {
   say("Disconnected: connecting again…");
   button.disabled = true;
-  // Back-off: wait longer after each try, so that a server in trouble is left in peace.
+  // Back-off: wait longer after each try, so as not to overload a server in trouble.
   const seconds = Math.min(30, 2 ** tries);
   tries += 1;
-  // Jitter: wait a random part of it, so that not everyone is back in the same moment.
+  // Jitter: wait a random part of it, so that not all pages reconnect at the same moment.
   setTimeout(connect, 1000 * seconds * Math.random());
 }
 

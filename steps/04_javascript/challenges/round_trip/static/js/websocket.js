@@ -35,7 +35,7 @@ ws.addEventListener("open", () => {
 });
 
 ws.addEventListener("message", (event) => {
-  // Replies come in the order of what was sent.
+  // Replies arrive in the order in which the messages were sent.
   const duration = performance.now() - sentAt.shift();
   durations.push(duration);
   show(`${event.data} (${duration.toFixed(1)} ms)`);

@@ -1,0 +1,14 @@
+"""Settings that come from the environment."""
+
+import os
+
+from quart import Quart
+
+os.environ["QUART_SEATS"] = "12"
+
+app = Quart(__name__)
+app.config.from_prefixed_env()
+if seats := app.config.get("SEATS"):
+    print("there are seats:", seats)
+if terrace := app.config.get("TERRACE"):
+    print("there is a terrace:", terrace)
