@@ -316,7 +316,7 @@ def test_a_fault_that_ends_otherwise_is_told_from_one_that_takes_longer(name, wa
 
 
 # Those of steps 4 and 5 are to be added once they are written in this order.
-EXPLAINED = ["01_structure", "02_install", "03_echo"]
+EXPLAINED = ["01_structure", "02_install", "03_echo", "04_javascript", "05_broadcast"]
 ENTRY = ("websocket.py", "tcp.py")
 SCRIPT = "static/js/websocket.js"
 
