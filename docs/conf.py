@@ -15,6 +15,7 @@ project = "Quart WebSocket Workshop"
 copyright = "the authors of the workshop"
 language = "en"
 extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx_click", "workshop_docs"]
+extensions += ["quiz"]
 exclude_patterns = ["_build", "measured"]
 html_theme = "furo"
 html_title = project
