@@ -22,12 +22,7 @@ from workshop.commands import learner
 from workshop.steps import all_exercises, write_files
 
 EXERCISES = [exercise for exercise in all_exercises() if not exercise.is_challenge]
-ORDERS = [
-    pytest.param(exercise, question, id=exercise.id)
-    for exercise in EXERCISES
-    for question in questions.of_step(exercise)
-    if question.kind == "order"
-]
+BY_STEP = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
 KINDS = {"predict", "order", "why"}
 BROWSER_SECONDS = 60
 
@@ -60,6 +55,12 @@ def test_a_wrong_answer_names_a_mistake_of_the_step_or_says_why():
             assert {one["mistake"] for one in wrong if "mistake" in one} <= names, where
             assert all({"mistake", "why"} & set(one) for one in wrong), where
             assert any("mistake" in one for one in wrong) or table["kind"] == "order", where
+
+
+def test_a_line_that_is_not_there_is_named():
+    table = {"file": "websocket.py", "first": "@app.websocket('/w')", "last": "while True:"}
+    with pytest.raises(ValueError, match=r"no lines from \"@app.websocket\('/w'\)\" to"):
+        questions.block(EXERCISES[2], table)
 
 
 def test_a_mistake_that_is_not_there_is_noticed():
@@ -130,8 +131,15 @@ def bare(text, name):
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
-@pytest.mark.parametrize(("exercise", "question"), ORDERS)
-def test_the_right_order_is_the_solution_and_the_one_shown_is_refused(exercise, question):
+def lines_of(exercise):
+    """The question of a step whose lines are put in order."""
+    (question,) = (one for one in questions.of_step(exercise) if one.kind == "order")
+    return question
+
+
+@BY_STEP
+def test_the_right_order_is_the_solution_and_the_one_shown_is_refused(exercise):
+    question = lines_of(exercise)
     right = list(range(len(question.lines)))
     made = questions.reassembled(exercise, question, right)
     assert bare(made, question.file) == bare(
@@ -179,11 +187,9 @@ def passes(exercise, question, order, folder):
 
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("exercise", "question"), ORDERS)
-def test_every_right_order_passes_the_steps_tests_and_its_neighbours_fail(
-    exercise, question, tmp_path
-):
-    number = itertools.count()
+@BY_STEP
+def test_every_right_order_passes_the_steps_tests_and_its_neighbours_fail(exercise, tmp_path):
+    question, number = lines_of(exercise), itertools.count()
     for order in questions.right_orders(question):
         assert passes(exercise, question, order, tmp_path / f"{next(number)}/websocket"), order
     for order in neighbours(question):
@@ -211,7 +217,7 @@ def typed(exercise, right=True):
             yield str(question.shown.index(0 if right else 1) + 1)
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
+@BY_STEP
 def test_quiz_says_at_once_what_is_right_and_counts_it(exercise):
     code, output = run("quiz", exercise.number, input="\n".join(typed(exercise)) + "\n")
     assert (code, output.count("Right.\n")) == (0, 3), output

@@ -129,9 +129,14 @@ def block(exercise, table):
 
 
 def _place(lines, first, last):
-    """Where a block begins and ends in a file, by its first and last line without blanks."""
+    """Where a block begins and ends in a file, by its first and last line without blanks.
+
+    Raises ValueError if there is no such block.
+    """
     bare = [line.strip() for line in lines]
     begins = [at for at, line in enumerate(bare) if line == first and last in bare[at:]]
+    if not begins:
+        raise ValueError(f"there are no lines from {first!r} to {last!r}")
     places = [(begin, bare.index(last, begin) + 1) for begin in begins]
     return min(places, key=lambda place: place[1] - place[0])
 
@@ -146,6 +151,9 @@ def reassembled(exercise, question, order):
 
 def _rule(exercise, lines, table):
     bare = [line.strip() for line in lines]
+    for line in (table["above"], table["below"]):
+        if bare.count(line) != 1:
+            raise ValueError(f"a question of {exercise.id} should have the line {line!r} once")
     above, below = bare.index(table["above"]), bare.index(table["below"])
     return Rule(above, below, table.get("directly", False), _why(exercise, table))
 
