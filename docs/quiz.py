@@ -16,7 +16,7 @@ from workshop.steps import find_exercise
 
 KINDS = {"predict": "Predict", "order": "Put in order", "why": "Why"}
 markdown = MarkdownIt("commonmark", {"html": False}).renderInline
-FILES = ("questions.toml", "predicted.json", "exercise.toml")
+FILES = ("questions.toml", "proved.json", "exercise.toml")
 LANGUAGES = {".js": "javascript", ".py": "python"}
 
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from playwright.async_api import async_playwright, expect
 from repo import ROOT, STEPS
-from test_exercises import DEADLINE, QUART_RUN, Checker, test_files
+from test_exercises import DEADLINE, QUART_RUN, Checker, sentences_shown, test_files
 
 from harness.browser import NO_BROWSER, launch, new_context
 from harness.missing import missing
@@ -25,6 +25,7 @@ EXERCISES = [exercise for exercise in all_exercises() if not exercise.is_challen
 BY_STEP = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
 KINDS = {"predict", "order", "why"}
 BROWSER_SECONDS = 60
+AGAIN = "python docs/prove.py proves it again"
 
 
 def load(name):
@@ -72,7 +73,16 @@ def test_what_check_says_of_a_mistake_is_why_an_answer_is_wrong():
     _, order, _ = questions.of_step(EXERCISES[2])
     said = [rule.why for rule in order.rules if "forgets the loop" in rule.why]
     (mistake,) = (one for one in EXERCISES[2].mistakes if one.name == "forgets the loop")
-    assert len(said) == 1 and mistake.says in said[0]
+    assert len(said) == 1 and f"on /ws with code 1000: {mistake.says}" in said[0]
+
+
+def test_the_sentences_shown_are_those_of_the_mistakes_that_are_named():
+    # That `check` says them is proved with the mistakes, in test_exercises.py.
+    for exercise in EXERCISES:
+        shown, named = sentences_shown(exercise), questions.mistakes_named(exercise)
+        assert set(shown) == {mistake.name for mistake in named}, f"{exercise.id}: {AGAIN}"
+        for mistake in named:
+            assert mistake.says in shown[mistake.name], f"{exercise.id}: {AGAIN}"
 
 
 def test_options_differ_and_the_right_one_is_not_always_in_the_same_place():
@@ -83,7 +93,7 @@ def test_options_differ_and_the_right_one_is_not_always_in_the_same_place():
         for question in questions.of_step(exercise):
             texts = [option.text for option in question.options] or question.lines
             assert len({text.strip() for text in texts}) == len(texts) >= 3, question.name
-            assert all(texts), f"{exercise.id}: {question.name}: python docs/predict.py"
+            assert all(texts), f"{exercise.id}: {question.name}: {AGAIN}"
             assert [option.is_right for option in question.options].count(True) <= 1
             if question.options:
                 places.add(question.shown.index(0))
@@ -92,7 +102,7 @@ def test_options_differ_and_the_right_one_is_not_always_in_the_same_place():
 
 def test_questions_are_no_part_of_a_learners_project():
     for exercise in all_exercises():
-        assert not {"questions.toml", "predicted.json"} & set(exercise.solution)
+        assert not {"questions.toml", "proved.json"} & set(exercise.solution)
 
 
 def test_the_eight_ask_twice_in_other_words_with_the_same_number_of_options():
@@ -109,18 +119,18 @@ def test_the_eight_ask_twice_in_other_words_with_the_same_number_of_options():
 
 
 def test_what_is_to_be_predicted_is_what_the_code_prints():
-    predict = load("predict")
+    prove = load("prove")
 
     async def everything():
-        return {exercise.id: await predict.predict(exercise) for exercise in EXERCISES}
+        return {exercise.id: await prove.predict(exercise) for exercise in EXERCISES}
 
-    with predict.quickly():
+    with prove.quickly():
         printed = asyncio.run(everything())
     for exercise in EXERCISES:
         if exercise.id != "04_javascript":  # which is run in a browser, below
-            path = exercise.folder / "predicted.json"
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            assert printed[exercise.id] == kept, f"{exercise.id}: python docs/predict.py"
+            path = exercise.folder / "proved.json"
+            kept = json.loads(path.read_text(encoding="utf-8"))["prints"]
+            assert printed[exercise.id] == kept, f"{exercise.id}: {AGAIN}"
 
 
 def bare(text, name):
@@ -424,11 +434,11 @@ def test_the_page_after_says_what_moved_and_saves_what_the_command_counts(
 
 
 def test_what_a_page_prints_in_its_console_is_what_a_question_says_it_prints(in_browser):
-    predict, javascript = load("predict"), EXERCISES[3]
+    prove, javascript = load("prove"), EXERCISES[3]
 
     async def look(context):
-        kept = json.loads((javascript.folder / "predicted.json").read_text(encoding="utf-8"))
-        assert await predict.predict(javascript, context) == kept
+        kept = json.loads((javascript.folder / "proved.json").read_text(encoding="utf-8"))
+        assert await prove.predict(javascript, context) == kept["prints"]
 
     in_browser(look)
 

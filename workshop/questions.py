@@ -1,8 +1,7 @@
 """The questions about a step, and whether an answer is right.
 
-They are in a step's questions.toml. What a *predict* question prints is in its predicted.json,
-which docs/predict.py makes by running the code; why an option is wrong is what `check` says of a
-mistake in exercise.toml, wherever there is one.
+They are in a step's questions.toml. Beside it, proved.json is made by docs/prove.py: what the code
+of a *predict* question prints, and what `check` says of the mistakes that are named as wrong.
 """
 
 import json
@@ -73,37 +72,38 @@ class Question:
 def of_step(exercise):
     """The questions about a step."""
     text = (exercise.folder / "questions.toml").read_text(encoding="utf-8")
-    path = exercise.folder / "predicted.json"
-    predicted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return [_question(exercise, predicted, table) for table in tomllib.loads(text)["questions"]]
+    path = exercise.folder / "proved.json"
+    proved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return [_question(exercise, proved, table) for table in tomllib.loads(text)["questions"]]
 
 
-def _question(exercise, predicted, table):
+def _question(exercise, proved, table):
     kind, name, ask = table["kind"], table["name"], table["ask"].strip()
     if kind == "order":
         lines = block(exercise, table)
-        rules = tuple(_rule(exercise, lines, rule) for rule in table["rules"])
+        rules = tuple(_rule(exercise, proved, lines, rule) for rule in table["rules"])
         return Question(
             *(name, kind, ask),
             **{"file": table["file"], "lines": tuple(lines), "rules": rules, "why": table["why"]},
         )
-    prints = predicted.get(name, {})
+    prints = proved.get("prints", {}).get(name, {})
     right = prints.get(RIGHT, "") if kind == "predict" else table["right"]
     options = [Option(right, True, table["why"].strip())]
     for wrong in table["wrong"]:
         mistake = "" if "text" in wrong else wrong["mistake"]
         text = prints.get(mistake, "") if mistake else wrong["text"].strip("\n")
-        options.append(Option(text, False, _why(exercise, wrong), mistake))
+        options.append(Option(text, False, _why(exercise, proved, wrong), mistake))
     code, language = table.get("code", "").strip("\n"), table.get("language", "python")
     return Question(name, kind, ask, code, language, tuple(options))
 
 
-def _why(exercise, table):
+def _why(exercise, proved, table):
     """Why something is wrong: what `check` says of the mistake, and whatever else is said."""
     said = [table["why"]] if "why" in table else []
     if "mistake" in table:
         mistake = find_mistake(exercise, table["mistake"])
-        said.append(f"Of code that {mistake.name}, `check` says: *{_escaped(mistake.says)}*")
+        sentence = proved.get("says", {}).get(mistake.name, mistake.says)
+        said.append(f"Of code that {mistake.name}, `check` says: *{_escaped(sentence)}*")
     return " ".join(said)
 
 
@@ -149,13 +149,23 @@ def reassembled(exercise, question, order):
     return "\n".join([*lines[:begin], *moved, *lines[end:], ""])
 
 
-def _rule(exercise, lines, table):
+def mistakes_named(exercise):
+    """The mistakes that wrong answers about a step name, each once, in their order."""
+    text = (exercise.folder / "questions.toml").read_text(encoding="utf-8")
+    named = set()
+    for table in tomllib.loads(text)["questions"]:
+        wrong = table.get("wrong") or table["rules"]
+        named |= {one["mistake"] for one in wrong if "mistake" in one}
+    return [mistake for mistake in exercise.mistakes if mistake.name in named]
+
+
+def _rule(exercise, proved, lines, table):
     bare = [line.strip() for line in lines]
     for line in (table["above"], table["below"]):
         if bare.count(line) != 1:
             raise ValueError(f"a question of {exercise.id} should have the line {line!r} once")
     above, below = bare.index(table["above"]), bare.index(table["below"])
-    return Rule(above, below, table.get("directly", False), _why(exercise, table))
+    return Rule(above, below, table.get("directly", False), _why(exercise, proved, table))
 
 
 def right_orders(question, before=()):

@@ -1,9 +1,11 @@
-"""Run the code of the questions that ask what is printed, and keep what it prints.
+"""Run what the questions about the steps are about, and keep what comes of it.
 
-Usage: python docs/predict.py
+Usage: python docs/prove.py [STEP]…
 
-Writes steps/NN/predicted.json: for each such question, what its code prints with the step's
-solution, and with each mistake that a wrong option names. A test runs all of it again.
+Writes steps/NN/proved.json for these steps, or for all. `prints` has, for each question that asks
+what is printed, what its code prints with the step's solution and with each mistake that a wrong
+option names. `says` has what `check` says of each mistake that a question names. Tests run all of
+it again.
 """
 
 import ast
@@ -17,15 +19,15 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from quart.testing import QuartClient  # noqa: E402
 
 from harness import browser, inprocess, patience  # noqa: E402
 from harness.failures import Closed  # noqa: E402
 from harness.live_server import LiveServer  # noqa: E402
-from workshop.questions import RIGHT, find_mistake, of_step  # noqa: E402
-from workshop.steps import all_exercises, write_files  # noqa: E402
+from workshop.questions import RIGHT, find_mistake, mistakes_named, of_step  # noqa: E402
+from workshop.steps import all_exercises, find_exercise, write_files  # noqa: E402
 
 SETTINGS = ("QUART_TCP_PORT", "REDIS_URL")
 SILENCE = 0.4  # seconds, after which no message is expected any more
@@ -125,22 +127,48 @@ def quickly():
         patience.DEADLINE = was
 
 
-async def main():
-    """Write what is printed beside each step's questions."""
+def said(exercise):
+    """What `check` says of the mistakes that the questions about a step name."""
+    from test_exercises import check, chosen_tests
+
+    found = {}
+    for mistake in mistakes_named(exercise):
+        with tempfile.TemporaryDirectory() as folder:
+            files = mistake.applied_to(exercise.solution)
+            project = write_files(files, Path(folder) / "websocket")
+            promises = check(project, chosen_tests(exercise, mistake.fails))
+            broken = next(promise for promise in promises if promise.outcome == "broken")
+        # Sometimes it is the browser's console that says what is wrong.
+        told = [*broken.reason.splitlines(), *broken.console.splitlines()]
+        found[mistake.name] = next(line for line in told if mistake.says in line)
+    return found
+
+
+async def printed(exercises):
+    """What the code of the questions prints, by the step's id."""
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
         chromium = await browser.launch(playwright) or sys.exit(browser.NO_BROWSER)
         context = await browser.new_context(chromium, 9000)
-        for exercise in all_exercises():
-            if exercise.is_challenge:
-                continue
-            text = json.dumps(await predict(exercise, context), indent=2, ensure_ascii=False)
-            path = exercise.folder / "predicted.json"
-            path.write_text(text + "\n", encoding="utf-8", newline="\n")
+        found = {exercise.id: await predict(exercise, context) for exercise in exercises}
         await chromium.close()
+    return found
+
+
+def main(names):
+    """Write what is proved beside the questions of these steps, or of all."""
+    exercises = [exercise for exercise in all_exercises() if not exercise.is_challenge]
+    if names:
+        exercises = [find_exercise(name) for name in names]
+    with quickly():
+        prints = asyncio.run(printed(exercises))
+    for exercise in exercises:
+        proved = {"prints": prints[exercise.id], "says": said(exercise)}
+        text = json.dumps(proved, indent=2, ensure_ascii=False)
+        path = exercise.folder / "proved.json"
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    with quickly():
-        asyncio.run(main())
+    main(sys.argv[1:])
