@@ -5,6 +5,7 @@ of a *predict* question prints, and what `check` says of the mistakes that are n
 """
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -103,13 +104,15 @@ def _why(exercise, proved, table):
     if "mistake" in table:
         mistake = find_mistake(exercise, table["mistake"])
         sentence = proved.get("says", {}).get(mistake.name, mistake.says)
-        said.append(f"Of code that {mistake.name}, `check` says: *{_escaped(sentence)}*")
+        said.append(f"Of code that {mistake.name}, `check` says: *{escaped(sentence)}*")
     return " ".join(said)
 
 
-def _escaped(text):
-    """A text that Markdown shows as it is, as code if it has signs of its own."""
-    return text if not set(text) & set("`*<>_[]") else f"`` {text} ``"
+def escaped(text):
+    """A text that Markdown shows as it is; what is in backticks stays code."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([\\*_\[\]<>&])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def find_mistake(exercise, name):

@@ -64,7 +64,7 @@ def answers(files):
 
     FILES are what the button "Save my answers" makes, on the pages before step 1 and after step 5.
     For each question, the table says how often each option was chosen. A file that holds no answers
-    is named, and the others still count; the exit code is 1 then.
+    is skipped with a sentence, and the exit code is then 1; the others still count.
     """
     from workshop import answers
 
@@ -74,7 +74,7 @@ def answers(files):
             good.append(answers.read(path))
         except answers.BadAnswers as problem:
             bad.append(problem)
-            click.echo(f"{printable(path)} does not count: {problem}", err=True)
+            click.echo(f"Skipped {printable(path)}: {problem}.", err=True)
     click.echo(f"{len(good)} file{'' if len(good) == 1 else 's'} counted.\n")
     click.echo("before  after")
     for topic, options in answers.rows(answers.count(good)):
