@@ -11,11 +11,13 @@ it again.
 import ast
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,7 +122,10 @@ def quickly():
     kept = {name: os.environ.pop(name) for name in SETTINGS if name in os.environ}
     logging.disable()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the coroutines that a mistake never awaits
+            yield
+            gc.collect()
     finally:
         logging.disable(logging.NOTSET)
         os.environ.update(kept)
