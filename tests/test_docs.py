@@ -195,6 +195,7 @@ ALLOWED = {
         "timetable",
         "what-goes-wrong",
         "figure",
+        "quiz",
         "sequence",
     ),
     *("dropdown", "glossary", "grid", "grid-item-card", "tab-item", "tab-set", "tip", "toctree"),

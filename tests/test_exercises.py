@@ -1,6 +1,7 @@
 """The linter of the workshop: no exercise is solved at its start, and no mistake goes unnoticed."""
 
 import difflib
+import json
 import multiprocessing
 import os
 import re
@@ -206,6 +207,19 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
         assert broken, promises
     told = f"{broken[0].reason}\n{broken[0].console}"
     assert mistake.says in told, told
+    shown = sentences_shown(exercise).get(mistake.name, "")
+    assert without_numbers(shown) in without_numbers(told), f"{told}\npython docs/prove.py"
+
+
+def sentences_shown(exercise):
+    """What the questions about a step show as what is said of a mistake."""
+    path = exercise.folder / "proved.json"
+    return json.loads(path.read_text(encoding="utf-8"))["says"] if path.is_file() else {}
+
+
+def without_numbers(text):
+    """A sentence without times and sizes, which are others in each run."""
+    return re.sub(r"\d[\d.,]*", "0", text)
 
 
 @pytest.mark.parametrize(

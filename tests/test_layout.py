@@ -10,9 +10,10 @@ import pytest
 from repo import STEPS
 
 SECTIONS = ["You will", "Run it", "Check it", "Changes", "Break it"]
-OF_EACH_STEP = {"README.md", "exercise.toml"}  # differ by nature, so Changes leaves them out
+# These differ by nature, so Changes leaves them out.
+OF_EACH_STEP = {"README.md", "exercise.toml", "questions.toml", "proved.json"}
 LAYOUT = re.compile(
-    r"README\.md|exercise\.toml|(websocket|tcp|log|doors|protocol|redis_log|serve)\.py|Pipfile|templates/index\.html"
+    r"README\.md|(exercise|questions)\.toml|proved\.json|(websocket|tcp|log|doors|protocol|redis_log|serve)\.py|Pipfile|templates/index\.html"
     r"|static/css/websocket\.css|static/js/websocket\.js|tests/test_\w+\.py"
 )
 

@@ -47,9 +47,10 @@ def main_group(context):
 
 
 for command in (
-    *(learner.run, learner.start, learner.check, learner.hint, learner.diff, learner.doctor),
-    *(maintenance.test, classroom.branches, classroom.release, lab.fault),
-    *(site.docs, site.notebooks, lab.bench, maintenance.carry),
+    *(learner.run, learner.start, learner.check, learner.hint, learner.diff),
+    *(learner.quiz, learner.doctor),
+    *(maintenance.test, classroom.branches, classroom.release, classroom.answers),
+    *(lab.fault, site.docs, site.notebooks, lab.bench, maintenance.carry),
     maintenance.lock,
 ):
     main_group.add_command(command)

@@ -14,6 +14,7 @@ from workshop.venv import ROOT
 STEPS = ROOT / "steps"
 DEFAULT = "5"
 NOT_OF_THE_PROJECT = {"README.md", "exercise.toml", "tests", "challenges"}
+NOT_OF_THE_PROJECT |= {"questions.toml", "proved.json"}
 SUFFIXES = {".py", ".html", ".css", ".js", ".svg", ""}  # not what editors and tools leave
 
 

@@ -1,4 +1,7 @@
-"""What an instructor types: branches, release."""
+"""What an instructor types: branches, release, answers."""
+
+import sys
+from pathlib import Path
 
 import click
 
@@ -52,3 +55,36 @@ def release(exercise, remote, exercises, force):
     pushed = branches.push(remote, names, force)
     for name in names:
         click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def answers(files):
+    """Count the answers that learners have saved, before and after (for instructors).
+
+    FILES are what the button "Save my answers" makes, on the pages before step 1 and after step 5.
+    For each question, the table says how often each option was chosen. A file that holds no answers
+    is skipped with a sentence, and the exit code is then 1; the others still count.
+    """
+    from workshop import answers
+
+    good, bad = [], []
+    for path in files:
+        try:
+            good.append(answers.read(path))
+        except answers.BadAnswers as problem:
+            bad.append(problem)
+            click.echo(f"Skipped {printable(path)}: {problem}.", err=True)
+    click.echo(f"{len(good)} file{'' if len(good) == 1 else 's'} counted.\n")
+    click.echo("before  after")
+    for topic, options in answers.rows(answers.count(good)):
+        click.secho(f"{'':15}{topic[0].upper()}{topic[1:]}", bold=True)
+        for option, before, after in options:
+            right = " (right)" if option.is_right else ""
+            click.echo(f"{before:6}{after:7}  {option.text.replace('`', '')}{right}")
+    sys.exit(1 if bad else 0)
+
+
+def printable(path):
+    """The name of a file, without anything that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(path))
