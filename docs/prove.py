@@ -4,8 +4,7 @@ Usage: python docs/prove.py [STEP]…
 
 Writes steps/NN/proved.json for these steps, or for all. `prints` has, for each question that asks
 what is printed, what its code prints with the step's solution and with each mistake that a wrong
-option names. `says` has what `check` says of each mistake that a question names. Tests run all of
-it again.
+option names. A test runs all of it again.
 """
 
 import ast
@@ -28,7 +27,7 @@ from quart.testing import QuartClient  # noqa: E402
 from harness import browser, inprocess, patience  # noqa: E402
 from harness.failures import Closed  # noqa: E402
 from harness.live_server import LiveServer  # noqa: E402
-from workshop.questions import RIGHT, find_mistake, mistakes_named, of_step  # noqa: E402
+from workshop.questions import RIGHT, find_mistake, of_step  # noqa: E402
 from workshop.steps import all_exercises, find_exercise, write_files  # noqa: E402
 
 SETTINGS = ("QUART_TCP_PORT", "REDIS_URL")
@@ -132,23 +131,6 @@ def quickly():
         patience.DEADLINE = was
 
 
-def said(exercise):
-    """What `check` says of the mistakes that the questions about a step name."""
-    from test_exercises import check, chosen_tests
-
-    found = {}
-    for mistake in mistakes_named(exercise):
-        with tempfile.TemporaryDirectory() as folder:
-            files = mistake.applied_to(exercise.solution)
-            project = write_files(files, Path(folder) / "websocket")
-            promises = check(project, chosen_tests(exercise, mistake.fails))
-            broken = next(promise for promise in promises if promise.outcome == "broken")
-        # Sometimes it is the browser's console that says what is wrong.
-        told = [*broken.reason.splitlines(), *broken.console.splitlines()]
-        found[mistake.name] = next(line for line in told if mistake.says in line)
-    return found
-
-
 async def printed(exercises):
     """What the code of the questions prints, by the step's id."""
     from playwright.async_api import async_playwright
@@ -169,7 +151,7 @@ def main(names):
     with quickly():
         prints = asyncio.run(printed(exercises))
     for exercise in exercises:
-        proved = {"prints": prints[exercise.id], "says": said(exercise)}
+        proved = {"prints": prints[exercise.id]}
         text = json.dumps(proved, indent=2, ensure_ascii=False)
         path = exercise.folder / "proved.json"
         path.write_text(text + "\n", encoding="utf-8", newline="\n")

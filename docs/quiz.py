@@ -11,7 +11,7 @@ from docutils import nodes
 from markdown_it import MarkdownIt
 from sphinx.util.docutils import SphinxDirective
 
-from workshop.questions import EIGHT, TIMES, eight, find_questions
+from workshop.questions import CAPTURED, EIGHT, TIMES, eight, find_questions
 from workshop.steps import find_exercise
 
 KINDS = {"predict": "Predict", "order": "Put in order", "why": "Why"}
@@ -31,7 +31,7 @@ class Quiz(SphinxDirective):
         files = [EIGHT]
         if name not in TIMES:
             folder = find_exercise(name).folder
-            files = [folder / file for file in FILES]
+            files = [CAPTURED, *(folder / file for file in FILES)]
         for file in files:
             self.env.note_dependency(str(file))
         topics = [topic for topic, *_ in eight()] if name in TIMES else None

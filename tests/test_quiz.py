@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from playwright.async_api import async_playwright, expect
 from repo import ROOT, STEPS
-from test_exercises import DEADLINE, QUART_RUN, Checker, sentences_shown, test_files
+from test_exercises import DEADLINE, QUART_RUN, Checker, test_files
 
 from harness.browser import NO_BROWSER, launch, new_context
 from harness.missing import missing
@@ -82,15 +82,6 @@ def test_a_sentence_with_signs_of_markdown_or_html_is_shown_as_it_is():
     shown = MarkdownIt("commonmark").renderInline(f"*{questions.escaped(sentence)}*")
     as_it_is = "it takes &lt;script src&gt;: ['a_b_c', *x*], is there an <code>await</code>?"
     assert shown == f"<em>{as_it_is}</em>"
-
-
-def test_the_sentences_shown_are_those_of_the_mistakes_that_are_named():
-    # That `check` says them is proved with the mistakes, in test_exercises.py.
-    for exercise in EXERCISES:
-        shown, named = sentences_shown(exercise), questions.mistakes_named(exercise)
-        assert set(shown) == {mistake.name for mistake in named}, f"{exercise.id}: {AGAIN}"
-        for mistake in named:
-            assert mistake.says in shown[mistake.name], f"{exercise.id}: {AGAIN}"
 
 
 def test_options_differ_and_the_right_one_is_not_always_in_the_same_place():

@@ -1,7 +1,7 @@
 """The questions about a step, and whether an answer is right.
 
 They are in a step's questions.toml. Beside it, proved.json is made by docs/prove.py: what the code
-of a *predict* question prints, and what `check` says of the mistakes that are named as wrong.
+of a *predict* question prints. What `check` says about each mistake is captured for the docs.
 """
 
 import json
@@ -14,6 +14,7 @@ from hashlib import sha256
 from workshop.steps import ROOT, find_exercise
 
 EIGHT = ROOT / "docs/eight.toml"
+CAPTURED = ROOT / "docs/captured/mistakes.json"
 TIMES = ("before", "after")
 RIGHT = "the solution"  # the key of what it prints; the others are the names of mistakes
 
@@ -82,7 +83,7 @@ def _question(exercise, proved, table):
     kind, name, ask = table["kind"], table["name"], table["ask"].strip()
     if kind == "order":
         lines = block(exercise, table)
-        rules = tuple(_rule(exercise, proved, lines, rule) for rule in table["rules"])
+        rules = tuple(_rule(exercise, lines, rule) for rule in table["rules"])
         return Question(
             *(name, kind, ask),
             **{"file": table["file"], "lines": tuple(lines), "rules": rules, "why": table["why"]},
@@ -93,19 +94,31 @@ def _question(exercise, proved, table):
     for wrong in table["wrong"]:
         mistake = "" if "text" in wrong else wrong["mistake"]
         text = prints.get(mistake, "") if mistake else wrong["text"].strip("\n")
-        options.append(Option(text, False, _why(exercise, proved, wrong), mistake))
+        options.append(Option(text, False, _why(exercise, wrong), mistake))
     code, language = table.get("code", "").strip("\n"), table.get("language", "python")
     return Question(name, kind, ask, code, language, tuple(options))
 
 
-def _why(exercise, proved, table):
+def _why(exercise, table):
     """Why something is wrong: what `check` says of the mistake, and whatever else is said."""
     said = [table["why"]] if "why" in table else []
     if "mistake" in table:
         mistake = find_mistake(exercise, table["mistake"])
-        sentence = proved.get("says", {}).get(mistake.name, mistake.says)
-        said.append(f"Of code that {mistake.name}, `check` says: *{escaped(sentence)}*")
+        sentence = escaped(what_check_says(exercise, mistake))
+        said.append(f"About code that {mistake.name}, `check` says: *{sentence}*")
     return " ".join(said)
+
+
+@cache
+def _captured():
+    return json.loads(CAPTURED.read_text(encoding="utf-8")) if CAPTURED.is_file() else {}
+
+
+def what_check_says(exercise, mistake):
+    """The whole sentence that `check` says about a mistake, as it was captured for the docs."""
+    text = _captured().get(exercise.id, {}).get(mistake.name, "")
+    lines = (line.strip() for line in text.splitlines())
+    return next((line for line in lines if mistake.says in line), mistake.says)
 
 
 def escaped(text):
@@ -152,23 +165,13 @@ def reassembled(exercise, question, order):
     return "\n".join([*lines[:begin], *moved, *lines[end:], ""])
 
 
-def mistakes_named(exercise):
-    """The mistakes that wrong answers about a step name, each once, in their order."""
-    text = (exercise.folder / "questions.toml").read_text(encoding="utf-8")
-    named = set()
-    for table in tomllib.loads(text)["questions"]:
-        wrong = table.get("wrong") or table["rules"]
-        named |= {one["mistake"] for one in wrong if "mistake" in one}
-    return [mistake for mistake in exercise.mistakes if mistake.name in named]
-
-
-def _rule(exercise, proved, lines, table):
+def _rule(exercise, lines, table):
     bare = [line.strip() for line in lines]
     for line in (table["above"], table["below"]):
         if bare.count(line) != 1:
             raise ValueError(f"a question of {exercise.id} should have the line {line!r} once")
     above, below = bare.index(table["above"]), bare.index(table["below"])
-    return Rule(above, below, table.get("directly", False), _why(exercise, proved, table))
+    return Rule(above, below, table.get("directly", False), _why(exercise, table))
 
 
 def right_orders(question, before=()):

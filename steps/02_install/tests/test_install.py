@@ -55,13 +55,13 @@ async def test_the_pipfile_names_what_the_app_imports(project):
         elif isinstance(node, ast.ImportFrom) and not node.level:
             imported.add(node.module.partition(".")[0])
     imported -= sys.stdlib_module_names | {path.stem for path in project.glob("*.py")}
-    missing = set(map(one_name, imported)) - packages_in(project, "packages")
-    assert not missing, f"websocket.py imports {', '.join(sorted(missing))}: [packages] should name it"
+    missing = sorted(set(map(one_name, imported)) - packages_in(project, "packages"))
+    assert not missing, f"websocket.py imports {', '.join(missing)}: [packages] should name it"
 
 
 async def test_the_pipfile_names_what_the_tests_need(project):
-    missing = {"pytest", "pytest-asyncio"} - packages_in(project, "dev-packages")
-    assert not missing, f"the tests need {', '.join(sorted(missing))}: [dev-packages] should name it"
+    missing = sorted({"pytest", "pytest-asyncio"} - packages_in(project, "dev-packages"))
+    assert not missing, f"the tests need {', '.join(missing)}: [dev-packages] should name it"
 
 
 async def test_the_quart_command_starts_the_app(quart_run):
