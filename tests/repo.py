@@ -1,5 +1,6 @@
 """Where the repository is and what is in it."""
 
+import functools
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+import forking
 
 from workshop.serving import any_free_port
 from workshop.steps import all_steps
@@ -21,6 +24,8 @@ COMMAND = (
     "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
     "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; cli.main()"
 )
+# The same in a process that forks what it would start, for those that start much.
+COMMAND_THAT_FORKS = [sys.executable, ROOT / "tests/forking.py"]
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 
 
@@ -40,6 +45,35 @@ def copy_repository(folder):
     return folder
 
 
+def run_forked(clone, *arguments, timeout=100, **environ):
+    """Run the command of a clone, without the start of Python: its exit code and its output."""
+    words = [str(word) for word in arguments]
+    environ = {**os.environ, **environ}
+    code, output = forking.run(forking.COMMAND, words, clone, environ, timeout)
+    assert "Traceback" not in output, output
+    return code, output
+
+
+@functools.cache
+def shared_clone(folder):
+    """A copy of the repository for tests that change nothing in it but websocket/ and attempts/."""
+    clone = copy_repository(folder / "shared/clone")
+    return clone, set(os.listdir(clone))
+
+
+def new_learner(tmp_path_factory):
+    """A learner who has not begun, in the clone that tests share."""
+    clone, names = shared_clone(tmp_path_factory.getbasetemp())
+    for path in (clone / "websocket", clone / "attempts"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    left = set(os.listdir(clone)) - names
+    assert not left, f"a test has left {left} in the clone that others share: give it its own"
+    return Learner(clone)
+
+
 class Learner:
     """Somebody with a clone of their own, whose .venv is the one that runs the tests."""
 
@@ -47,8 +81,14 @@ class Learner:
         self.clone, self.environ = clone, {"PYTHONUTF8": "1", **environ}
         self.folder = clone / "websocket"
 
-    def __call__(self, *arguments, **options):
+    def __call__(self, *arguments, timeout=100):
         """Run the command, which never ends in a traceback: its exit code and its output."""
+        if not forking.CAN_FORK:
+            return self.start(*arguments, timeout=timeout)
+        return run_forked(self.clone, *arguments, timeout=timeout, **self.environ)
+
+    def start(self, *arguments, **options):
+        """Run the command in a process of its own, started as a learner does."""
         result = subprocess.run(
             [sys.executable, "-c", COMMAND, *map(str, arguments)],
             cwd=self.clone,
