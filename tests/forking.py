@@ -28,7 +28,7 @@ FOR_SERVING = ["click", "watchfiles", "uvicorn", "quart.testing", "pytest_asynci
 OURS = {"workshop", "harness", "repo"}  # imported anew, since each clone has its own
 COMMAND = "workshop"  # in a clone whose packages are those of the Python that runs it
 # What the command starts itself, and is forked, too: as `python -m`, as scripts, and `quart`.
-MODULES, SCRIPTS = {"workshop.checking"}, {"serving.py"}
+MODULES, SCRIPTS = {"workshop.checking", "pytest"}, {"serving.py"}
 QUART = str(Path(sys.executable).with_name("quart"))
 DESCRIPTORS = 256  # more files are never open here
 if CAN_FORK:
@@ -61,7 +61,7 @@ def _run(what, arguments, folder, environ, output):
         os.dup2(source, target)
     _become_new(environ)
     if what == COMMAND:
-        subprocess.Popen = Popen
+        subprocess.Popen, os.execve = Popen, _execve
         _run_to_the_end(lambda: _command(folder, arguments))
     _run_to_the_end(lambda: _module(what, arguments))
 
@@ -149,6 +149,14 @@ class Popen(subprocess.Popen):
 
             options["preexec_fn"] = instead
         super().__init__(command, *rest, **options)
+
+
+def _execve(path, command, environ):
+    """What os.execve does, without the start of Python."""
+    function = _forkable(command)
+    assert function, f"what is {command}?"
+    _become_new(environ)
+    _run_to_the_end(function)
 
 
 def _forkable(command):

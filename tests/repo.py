@@ -95,7 +95,7 @@ class Learner:
             env={**os.environ, **self.environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
+            encoding=self.environ.get("PYTHONIOENCODING", "utf-8"),
             timeout=options.pop("timeout", 100),
             **options,
         )

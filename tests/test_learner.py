@@ -203,9 +203,7 @@ def test_deleted_progress_is_noticed_and_check_takes_the_number(learner):
             id="syntax error",
         ),
         pytest.param(b"raise SystemExit(1)\n", "websocket.py, line 1: SystemExit", id="exits"),
-        pytest.param(
-            b"import os\nos._exit(3)\n", "the code ended Python itself", id="ends Python"
-        ),
+        pytest.param(b"import os\nos._exit(3)\n", "the code ended Python itself", id="ends Python"),
         pytest.param(b"name = input()\n", "a server has nobody who types", id="asks"),
     ],
 )
