@@ -37,21 +37,49 @@ def tracked_files():
     return [path for path in paths if path.parts[0] != "websocket"]  # the learner's own
 
 
-def copy_repository(folder):
-    """Copy the repository as a stranger has it after cloning: no .venv, nothing made."""
+def copy_repository(folder, parts=None):
+    """Copy the repository as a stranger has it after cloning: no .venv, nothing made.
+
+    With `parts`, only the files and folders at its root that are named there.
+    """
     for name in tracked_files():
+        if parts and name.parts[0] not in parts:
+            continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return folder
 
 
-def run_forked(clone, *arguments, timeout=100, **environ):
-    """Run the command of a clone, without the start of Python: its exit code and its output."""
-    words = [str(word) for word in arguments]
-    environ = {**os.environ, **environ}
-    code, output = forking.run(forking.COMMAND, words, clone, environ, timeout)
+def run_command(clone, *arguments, environ=None, **options):
+    """Run the command in a clone, which never ends in a traceback: its exit code and its output."""
+    command = [sys.executable, "-c", COMMAND]
+    code, output = run(forking.COMMAND, command, arguments, clone, environ, **options)
     assert "Traceback" not in output, output
     return code, output
+
+
+def run_pytest(folder, *arguments, environ=None):
+    """Run pytest in a folder: its exit code and its output."""
+    return run("pytest", [sys.executable, "-m", "pytest"], arguments, folder, environ)
+
+
+def run(what, command, arguments, folder, environ, timeout=100, forks=forking.CAN_FORK, **options):
+    """Run what a command starts; `forks`, or in a process of its own."""
+    environ = {**os.environ, **(environ or {})}
+    words = [str(word) for word in arguments]
+    if forks:
+        return forking.run(what, words, folder, environ, timeout)
+    result = subprocess.run(
+        [*command, *words],
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding=environ.get("PYTHONIOENCODING") or "utf-8",
+        timeout=timeout,
+        **options,
+    )
+    return result.returncode, result.stdout
 
 
 @functools.cache
@@ -81,26 +109,13 @@ class Learner:
         self.clone, self.environ = clone, {"PYTHONUTF8": "1", **environ}
         self.folder = clone / "websocket"
 
-    def __call__(self, *arguments, timeout=100):
+    def __call__(self, *arguments, **options):
         """Run the command, which never ends in a traceback: its exit code and its output."""
-        if not forking.CAN_FORK:
-            return self.start(*arguments, timeout=timeout)
-        return run_forked(self.clone, *arguments, timeout=timeout, **self.environ)
+        return run_command(self.clone, *arguments, environ=self.environ, **options)
 
     def start(self, *arguments, **options):
-        """Run the command in a process of its own, started as a learner does."""
-        result = subprocess.run(
-            [sys.executable, "-c", COMMAND, *map(str, arguments)],
-            cwd=self.clone,
-            env={**os.environ, **self.environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding=self.environ.get("PYTHONIOENCODING", "utf-8"),
-            timeout=options.pop("timeout", 100),
-            **options,
-        )
-        assert "Traceback" not in result.stdout, result.stdout
-        return result.returncode, result.stdout
+        """Run the command in a process of its own, as it is when a learner types it."""
+        return self(*arguments, forks=False, **options)
 
     def write(self, name, content):
         """Write a file of the project, in bytes or as text."""

@@ -1,6 +1,5 @@
 """The command's words: what it says of bad input, on which exit code, and never a traceback."""
 
-import os
 import re
 import socket
 import subprocess
