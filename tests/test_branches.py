@@ -159,7 +159,8 @@ def test_on_a_branch_pytest_fails_for_the_exercise_and_passes_for_the_solution(
         git(tmp_path, "clone", "-q", "-b", f"{kind}/{exercise.id}", made, folder)
         if exercise.start or kind == "solution":
             assert (folder / "websocket").is_dir()
-        options = ["-q", "-p", "no:xdist", *OPTIONS[kind], *chosen]
+        temporary = f"--basetemp={tmp_path / 'temporary'}"  # or it tidies up after other runs
+        options = ["-q", "-p", "no:xdist", temporary, *OPTIONS[kind], *chosen]
         code, output = run_pytest(folder, *options)
         if "no browser: " in output and code == 0:
             pytest.skip("no browser: install Chromium, Chrome or Edge")

@@ -82,6 +82,7 @@ def test_the_broken_line_fails_the_test_that_the_readme_names(step, tmp_path, ro
     assert code.count(line) == 1, f"{name} should have the line to delete exactly once"
     (project / name).write_text(code.replace(line, ""), encoding="utf-8", newline="\n")
     options = ["-q", "--project", project, "-k", test, "--deadline=0.5", "--patience=1"]
+    options.append(f"--basetemp={tmp_path / 'temporary'}")  # or it tidies up after other runs
     _, output = run_pytest(root, *options, step)
     if " skipped" in output and " failed" not in output:
         pytest.skip("no browser: see the tests of the step")
