@@ -1,5 +1,6 @@
 """The steps have the layout that the workshop promises, and differ in what they say they do."""
 
+import difflib
 import itertools
 import re
 import shutil
@@ -7,20 +8,24 @@ import shutil
 import pytest
 from repo import STEPS, run_command, run_pytest
 
+from workshop.steps import all_exercises
+
 SECTIONS = ["You will", "Run it", "Check it", "Changes", "Break it"]
 OF_EACH_STEP = {"README.md", "exercise.toml"}  # differ by nature, so Changes leaves them out
+LEAST_KEPT = 0.75  # of the lines of a step's file that a challenge changes
 LAYOUT = re.compile(
     r"README\.md|exercise\.toml|(websocket|tcp|log|doors|protocol|redis_log|serve)\.py|Pipfile|templates/index\.html"
     r"|static/css/websocket\.css|static/js/websocket\.js|tests/test_\w+\.py"
 )
 
 
-def project_files(step, files, root):
-    prefix = step.relative_to(root)
+def project_files(folder, files, root):
+    prefix = folder.relative_to(root)
+    inside = [name.relative_to(prefix) for name in files if name.is_relative_to(prefix)]
     return {
-        name.relative_to(prefix).as_posix(): (root / name).read_bytes()
-        for name in files
-        if name.is_relative_to(prefix) and "challenges" not in name.parts
+        name.as_posix(): (folder / name).read_bytes()
+        for name in inside
+        if name.parts[0] != "challenges"
     }
 
 
@@ -37,16 +42,34 @@ def test_a_step_holds_the_files_of_the_layout_and_no_other(step, files, root):
     assert needed - names == set()
 
 
-def test_a_challenge_holds_just_what_differs_from_its_step(step, files, root):
+CHALLENGES = [exercise for exercise in all_exercises() if exercise.is_challenge]
+
+
+@pytest.mark.parametrize("challenge", CHALLENGES, ids=lambda challenge: challenge.id)
+def test_a_challenge_holds_just_what_differs_from_its_step(challenge, files, root):
+    step = challenge.previous.folder
     project = project_files(step, files, root)
-    folder = step.relative_to(root) / "challenges"
-    for name in files:
-        if name.is_relative_to(folder):
-            own = name.relative_to(folder)
-            inside = "/".join(own.parts[1:])
-            assert LAYOUT.fullmatch(inside), f"{name} is not of the layout"
-            if inside in project and inside not in OF_EACH_STEP:
-                assert (root / name).read_bytes() != project[inside], f"{name} is the step's own"
+    for inside, content in project_files(challenge.folder, files, root).items():
+        name = (challenge.folder / inside).relative_to(root).as_posix()
+        assert LAYOUT.fullmatch(inside), f"{name} is not of the layout"
+        if inside not in project or inside in OF_EACH_STEP:
+            continue
+        assert content != project[inside], (
+            f"{name} is the same as {step.name}/{inside}, which is used without it: delete it"
+        )
+        if not inside.startswith("tests/"):
+            share = share_of_lines_kept(project[inside], content)
+            assert share >= LEAST_KEPT, (
+                f"{name} keeps {share:.0%} of the lines of {step.name}/{inside}, and should keep "
+                f"{LEAST_KEPT:.0%}: a challenge adds to its step, so begin with the step's file"
+            )
+
+
+def share_of_lines_kept(before, after):
+    """Which share of the lines of a file are in another one, too, in the same order."""
+    old, new = before.decode().splitlines(), after.decode().splitlines()
+    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) / len(old)
 
 
 def test_a_readme_names_the_command_as_it_works_in_its_folder(step):
