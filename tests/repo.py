@@ -1,5 +1,6 @@
 """Where the repository is and what is in it."""
 
+import functools
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+import forking
 
 from workshop.serving import any_free_port
 from workshop.steps import all_steps
@@ -21,6 +24,8 @@ COMMAND = (
     "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
     "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; cli.main()"
 )
+# The same in a process that forks what it would start, for those that start much.
+COMMAND_THAT_FORKS = [sys.executable, ROOT / "tests/forking.py"]
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 
 
@@ -32,12 +37,69 @@ def tracked_files():
     return [path for path in paths if path.parts[0] != "websocket"]  # the learner's own
 
 
-def copy_repository(folder):
-    """Copy the repository as a stranger has it after cloning: no .venv, nothing made."""
+def copy_repository(folder, parts=None):
+    """Copy the repository as a stranger has it after cloning: no .venv, nothing made.
+
+    With `parts`, only the files and folders at its root that are named there.
+    """
     for name in tracked_files():
+        if parts and name.parts[0] not in parts:
+            continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return folder
+
+
+def run_command(clone, *arguments, environ=None, **options):
+    """Run the command in a clone, which never ends in a traceback: its exit code and its output."""
+    command = [sys.executable, "-c", COMMAND]
+    code, output = run(forking.COMMAND, command, arguments, clone, environ, **options)
+    assert "Traceback" not in output, output
+    return code, output
+
+
+def run_pytest(folder, *arguments, environ=None):
+    """Run pytest in a folder: its exit code and its output."""
+    return run("pytest", [sys.executable, "-m", "pytest"], arguments, folder, environ)
+
+
+def run(what, command, arguments, folder, environ, timeout=100, forks=forking.CAN_FORK, **options):
+    """Run what a command starts; `forks`, or in a process of its own."""
+    environ = {**os.environ, **(environ or {})}
+    words = [str(word) for word in arguments]
+    if forks:
+        return forking.run(what, words, folder, environ, timeout)
+    result = subprocess.run(
+        [*command, *words],
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding=environ.get("PYTHONIOENCODING") or "utf-8",
+        timeout=timeout,
+        **options,
+    )
+    return result.returncode, result.stdout
+
+
+@functools.cache
+def shared_clone(folder):
+    """A copy of the repository for tests that change nothing in it but websocket/ and attempts/."""
+    clone = copy_repository(folder / "shared/clone")
+    return clone, set(os.listdir(clone))
+
+
+def new_learner(tmp_path_factory):
+    """A learner who has not begun, in the clone that tests share."""
+    clone, names = shared_clone(tmp_path_factory.getbasetemp())
+    for path in (clone / "websocket", clone / "attempts"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    left = set(os.listdir(clone)) - names
+    assert not left, f"a test has left {left} in the clone that others share: give it its own"
+    return Learner(clone)
 
 
 class Learner:
@@ -49,18 +111,11 @@ class Learner:
 
     def __call__(self, *arguments, **options):
         """Run the command, which never ends in a traceback: its exit code and its output."""
-        result = subprocess.run(
-            [sys.executable, "-c", COMMAND, *map(str, arguments)],
-            cwd=self.clone,
-            env={**os.environ, **self.environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=options.pop("timeout", 100),
-            **options,
-        )
-        assert "Traceback" not in result.stdout, result.stdout
-        return result.returncode, result.stdout
+        return run_command(self.clone, *arguments, environ=self.environ, **options)
+
+    def start(self, *arguments, **options):
+        """Run the command in a process of its own, as it is when a learner types it."""
+        return self(*arguments, forks=False, **options)
 
     def write(self, name, content):
         """Write a file of the project, in bytes or as text."""

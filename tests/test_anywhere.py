@@ -8,7 +8,16 @@ import subprocess
 import sys
 
 import pytest
-from repo import COMMAND, ROOT, STEPS, Learner, copy_repository, free_port
+from repo import (
+    COMMAND,
+    COMMAND_THAT_FORKS,
+    ROOT,
+    STEPS,
+    Learner,
+    copy_repository,
+    free_port,
+    new_learner,
+)
 
 from harness import processes
 from workshop import machine, serving, watching
@@ -24,6 +33,17 @@ HOSTILE = {
     **{"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
 }
 SECONDS = re.compile(r"\d+\.\d+ s|\d+\.\d+s| in \d+(\.\d+)? s|-n \d+|pytest-\d+")
+
+
+@pytest.fixture
+def learner(tmp_path_factory):
+    return new_learner(tmp_path_factory)
+
+
+@pytest.fixture
+def breaker(clone):
+    """A learner whose clone is their own, for the test to break."""
+    return Learner(clone)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +63,10 @@ def repository(folder):
     return folder
 
 
+def run_forking(learner):
+    return [*COMMAND_THAT_FORKS, learner.clone, "run", "--port", free_port()]
+
+
 def write_step_3(learner, code):
     learner.write("websocket.py", code)
     learner.write("templates/index.html", (STEPS[2] / "templates/index.html").read_bytes())
@@ -50,7 +74,7 @@ def write_step_3(learner, code):
 
 def same(plain, odd, *arguments):
     """Run a command for both, and return what both say."""
-    (code, output), (odd_code, odd_output) = plain(*arguments), odd(*arguments)
+    (code, output), (odd_code, odd_output) = plain(*arguments), odd.start(*arguments)
     odd_output = odd_output.replace(str(odd.clone), str(plain.clone))
     assert (odd_code, SECONDS.sub("", odd_output)) == (code, SECONDS.sub("", output))
     return code, output
@@ -61,12 +85,11 @@ def test_the_commands_of_a_learner_say_the_same_anywhere(plain, odd):
     right = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
     wrong = right.replace("    while True:\n", "    if True:\n")
     assert wrong != right
-    for code, expected in ((wrong, 1), (right, 0)):
+    for code, expected, *options in ((wrong, 1), (right, 0, "--live")):
         for learner in (plain, odd):
             write_step_3(learner, code)
-        told, output = same(plain, odd, "check")
+        told, output = same(plain, odd, "check", *options)
         assert told == expected, output
-    assert same(plain, odd, "check", "--live")[0] == 0
     assert "hints are left" in same(plain, odd, "hint")[1]
     assert same(plain, odd, "diff")[0] == 0
     assert same(plain, odd)[0] == 0
@@ -85,8 +108,8 @@ def test_the_branches_are_the_same_anywhere(plain, odd):
 
 
 def test_the_tests_of_a_step_pass_anywhere(odd):
-    for path in ("steps/03_echo", odd.clone / "steps/03_echo"):
-        code, output = odd("test", path, "-q", "-k", "not quart_command")
+    for test, path in ((odd.start, "steps/03_echo"), (odd, odd.clone / "steps/03_echo")):
+        code, output = test("test", path, "-q", "-k", "not quart_command")
         assert code == 0, output
         assert re.search(r"\d+ passed", output)
 
@@ -96,7 +119,7 @@ def test_the_tests_of_a_step_pass_anywhere(odd):
 @pytest.mark.timeout(200)
 def test_the_site_can_be_built_anywhere(odd, tmp_path):
     odd.environ["LC_ALL"] = "xx_XX.UTF-8"  # a locale that is not installed
-    code, output = odd("docs", "--build", tmp_path / ODD, timeout=190)
+    code, output = odd.start("docs", "--build", tmp_path / ODD, timeout=190)
     assert code == 0, output
     assert (tmp_path / ODD / "index.html").is_file()
 
@@ -114,7 +137,7 @@ def test_where_asserts_are_left_out_the_tests_refuse_to_run():
 
 
 def test_run_prints_a_command_that_can_be_copied(start, tmp_path):
-    clone = copy_repository(tmp_path / ODD)
+    clone = copy_repository(tmp_path / ODD, ["workshop", "harness", "steps"])
     python = clone / "my python"
     python.symlink_to(sys.executable)
     assert machine.as_typed(python) != str(python)
@@ -137,15 +160,9 @@ def test_run_prints_a_command_that_can_be_copied(start, tmp_path):
 
 @pytest.mark.parametrize(("encoding", "signs"), [("utf-8", "✓✗"), ("cp1252", "")])
 def test_kept_and_broken_can_be_told_apart_in_any_encoding(learner, encoding, signs):
+    learner.environ |= {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     learner("start", "3")
-    result = subprocess.run(
-        [sys.executable, "-c", COMMAND, "check"],
-        cwd=learner.clone,
-        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
-        capture_output=True,
-        timeout=60,
-    )
-    output = result.stdout.decode(encoding)
+    output = learner("check")[1]
     kept, broken = signs or ("ok", "--")
     assert f"{kept} the style sheet is served as css" in output
     assert f"{broken} a message comes back with echo before it" in output
@@ -186,33 +203,33 @@ def test_colours_are_left_out_where_they_are_not_wanted(learner, variables):
 # ---- What a check says of its own failure
 
 
-def test_what_a_check_says_of_its_own_failure_is_shown(learner):
-    learner("start", "3")
-    conftest = learner.clone / "steps/conftest.py"
+def test_what_a_check_says_of_its_own_failure_is_shown(breaker):
+    breaker("start", "3")
+    conftest = breaker.clone / "steps/conftest.py"
     conftest.write_text("raise RuntimeError('this clone is broken')\n", encoding="utf-8")
-    code, output = learner("check")
+    code, output = breaker("check")
     assert code == 1
     assert "this clone is broken" in output
     assert "shows more" in output
 
 
-def test_a_process_that_dies_says_why(learner):
-    learner("start", "3")
-    text = (learner.clone / "workshop/checking.py").read_text(encoding="utf-8")
+def test_a_process_that_dies_says_why(breaker):
+    breaker("start", "3")
+    text = (breaker.clone / "workshop/checking.py").read_text(encoding="utf-8")
     text = text.replace("    import pytest\n", "    sys.exit('out of paper')\n", 1)
-    (learner.clone / "workshop/checking.py").write_text(text, encoding="utf-8")
-    code, output = learner("check")
+    (breaker.clone / "workshop/checking.py").write_text(text, encoding="utf-8")
+    code, output = breaker("check")
     assert code == 1
     assert "out of paper" in output
 
 
-def test_a_hook_that_fails_is_said_to(learner):
-    learner("start", "3")
-    with (learner.clone / "steps/conftest.py").open("a", encoding="utf-8") as file:
+def test_a_hook_that_fails_is_said_to(breaker):
+    breaker("start", "3")
+    with (breaker.clone / "steps/conftest.py").open("a", encoding="utf-8") as file:
         file.write(
             "\n\ndef pytest_collection_finish(session):\n    raise OSError('a hook fails')\n"
         )
-    code, output = learner("check")
+    code, output = breaker("check")
     assert code == 1
     assert "a hook fails" in output
 
@@ -227,11 +244,11 @@ def test_a_quart_command_that_is_not_there_fails_its_own_check_with_a_sentence(m
             processes.QuartRun(STEPS[2])
 
 
-def test_no_tests_are_a_failure_with_a_reason(learner):
-    learner("start", "3")
-    for path in (learner.clone / "steps/03_echo/tests").iterdir():
+def test_no_tests_are_a_failure_with_a_reason(breaker):
+    breaker("start", "3")
+    for path in (breaker.clone / "steps/03_echo/tests").iterdir():
         path.unlink()
-    code, output = learner("check")
+    code, output = breaker("check")
     assert code == 1
     assert "there are none in steps/03_echo/tests" in output
 
@@ -325,7 +342,7 @@ def test_where_the_system_cannot_watch_it_is_polled_and_said(tmp_path, monkeypat
 def test_run_starts_again_for_a_save_and_for_nothing_else(learner, start):
     learner("start", "3")
     learner.write("websocket.py", (STEPS[2] / "websocket.py").read_bytes())
-    process = start(sys.executable, "-c", COMMAND, "run", "--port", free_port(), cwd=learner.clone)
+    process = start(*run_forking(learner), cwd=learner.clone)
     process.wait_for("is served at")
     learner("hint")
     learner("check")
@@ -354,7 +371,7 @@ def test_an_app_that_writes_its_own_sources_does_not_restart_for_ever(learner, s
     code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
     code += "\nimport time\nopen('static/js/made.js', 'w').write(f'// {time.time()}')\n"
     learner.write("websocket.py", code)
-    process = start(sys.executable, "-c", COMMAND, "run", "--port", free_port(), cwd=learner.clone)
+    process = start(*run_forking(learner), cwd=learner.clone)
     process.wait_for("static/js/made.js changes whenever the app starts, so it is ignored")
 
 

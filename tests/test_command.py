@@ -1,28 +1,24 @@
 """The command's words: what it says of bad input, on which exit code, and never a traceback."""
 
-import os
+import re
 import socket
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
 
 import pytest
-from repo import ROOT, free_port
+from repo import ROOT, Learner, free_port
+
+from workshop.cli import main_group
 
 TAKEN = "Port 5000 is taken"
+# Those for learners and instructors; maintainers find the others in CONTRIBUTING.md.
+SHOWN = [name for name, command in main_group.commands.items() if not command.hidden]
 
 
-def run(*arguments, cwd=ROOT):
-    result = subprocess.run(
-        [sys.executable, ROOT / "workshop", *map(str, arguments)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    assert "Traceback" not in result.stdout, result.stdout
-    return result.returncode, result.stdout
+def run(*arguments):
+    """Run the command in the repository: its exit code and its output."""
+    return Learner(ROOT)(*arguments)
 
 
 @pytest.fixture
@@ -36,7 +32,7 @@ def project(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("target", ["9", "nowhere/", "0", "-1", ""])
+@pytest.mark.parametrize("target", ["99", "nowhere/", "0", "-1", ""])
 def test_a_target_that_does_not_exist_is_named_with_what_there_is(target):
     code, output = run("run", "--", target)
     assert code == 2
@@ -110,8 +106,6 @@ def test_it_works_from_another_folder_and_by_a_path(start, tmp_path):
 
 
 def test_it_works_from_a_step_s_folder():
-    code, output = run("run", "--help", cwd=ROOT / "steps/03_echo")
-    assert (code, "Serve a step" in output) == (0, True)
     command = [sys.executable, "../../workshop", "hint", "3"]  # as the READMEs have it
     result = subprocess.run(command, cwd=ROOT / "steps/03_echo", capture_output=True, timeout=60)
     assert result.returncode == 0
@@ -138,30 +132,43 @@ def test_run_says_which_tcp_port_it_offers(workshop):
 def test_help_names_every_command():
     code, output = run("--help")
     assert code == 0
-    for name in ("run", "test"):
-        assert f"  {name} " in output
-        assert run(name, "--help")[0] == 0
+    assert len(SHOWN) > 10
+    for name in SHOWN:
+        assert re.search(rf"^  {name} +[A-Z]", output, re.MULTILINE), f"no line says what {name} is"
+
+
+@pytest.mark.parametrize("name", main_group.commands)
+def test_every_command_has_help_of_its_own(name):
+    code, output = run(name, "--help")
+    assert code == 0
+    usage, _, rest = output.partition("\n\n")
+    assert f"workshop {name} " in usage
+    words = rest.partition("\n\n")[0].split()
+    assert words[0] != "Options:" and len(words) > 4, f"{name} --help does not say what it does"
 
 
 def test_an_unknown_command_is_one_sentence():
-    code, output = run("rnu")
-    assert code == 2
-    assert "rnu" in output
+    command = [sys.executable, "-m", "workshop", "rnu"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert "Error: No such command 'rnu'." in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("required", ["", "1"])
 def test_without_a_browser_its_tests_are_skipped_or_fail_where_all_is_required(required, tmp_path):
-    environ = {**os.environ, "PATH": str(tmp_path), "WORKSHOP_REQUIRE_ALL": required}
-    environ["PLAYWRIGHT_BROWSERS_PATH"] = str(tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "steps/05_broadcast/tests/test_two_tabs.py"],
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-    )
-    if "1 passed" in result.stdout:
+    learner = Learner(ROOT, PATH=str(tmp_path), PLAYWRIGHT_BROWSERS_PATH=str(tmp_path))
+    learner.environ["WORKSHOP_REQUIRE_ALL"] = required
+    tests = "steps/05_broadcast/tests/test_two_tabs.py"
+    code, output = learner("test", "-q", tests)
+    if "1 passed" in output:
         pytest.skip("this browser is found without PATH, so it cannot be hidden")
-    assert (result.returncode != 0) == bool(required), result.stdout
-    assert "install Chromium" in result.stdout
+    assert (code != 0) == bool(required), output
+    assert "install Chromium" in output
+
+
+def test_the_tests_of_a_step_are_run_as_a_learner_does():
+    command = [sys.executable, "-m", "workshop", "test", "-q", "steps/01_structure"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"\d+ passed", result.stdout)

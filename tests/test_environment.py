@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 import pip
 import psutil
 import pytest
+from repo import copy_repository
+
+from workshop.cli import main_group
 
 BASE = Path(getattr(sys, "_base_executable", sys.executable))  # not the one in .venv
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
@@ -35,6 +39,12 @@ def popen(command, **options):
     return real([command[0], *quick_venv, command[3]] if is_venv else command, **options)
 subprocess.Popen = popen
 """
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Of a clone without .venv, what is looked at before there is one."""
+    return copy_repository(tmp_path / "clone", ["workshop", "Pipfile", "Pipfile.lock"])
 
 
 @pytest.fixture
@@ -304,4 +314,7 @@ def test_help_needs_no_environment(clone):
     code, output = workshop(clone, "--help")
     assert code == 0
     assert "run [TARGET]" in output
+    shown = set(re.findall(r"^  (\w+) .*   ", output, re.MULTILINE))
+    assert len(shown) > 4
+    assert shown - set(main_group.commands) == set(), "there is no such command"
     assert not (clone / ".venv").exists()

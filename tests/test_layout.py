@@ -1,29 +1,32 @@
 """The steps have the layout that the workshop promises, and differ in what they say they do."""
 
+import difflib
 import itertools
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
-from repo import STEPS
+from repo import STEPS, run_command, run_pytest
+
+from workshop.steps import all_exercises
 
 SECTIONS = ["You will", "Run it", "Check it", "Changes", "Break it"]
 # These differ by nature, so Changes leaves them out.
 OF_EACH_STEP = {"README.md", "exercise.toml", "questions.toml", "proved.json"}
+LEAST_KEPT = 0.75  # of the lines of a step's file that a challenge changes
 LAYOUT = re.compile(
     r"README\.md|(exercise|questions)\.toml|proved\.json|(websocket|tcp|log|doors|protocol|redis_log|serve)\.py|Pipfile|templates/index\.html"
     r"|static/css/websocket\.css|static/js/websocket\.js|tests/test_\w+\.py"
 )
 
 
-def project_files(step, files, root):
-    prefix = step.relative_to(root)
+def project_files(folder, files, root):
+    prefix = folder.relative_to(root)
+    inside = [name.relative_to(prefix) for name in files if name.is_relative_to(prefix)]
     return {
-        name.relative_to(prefix).as_posix(): (root / name).read_bytes()
-        for name in files
-        if name.is_relative_to(prefix) and "challenges" not in name.parts
+        name.as_posix(): (folder / name).read_bytes()
+        for name in inside
+        if name.parts[0] != "challenges"
     }
 
 
@@ -40,16 +43,34 @@ def test_a_step_holds_the_files_of_the_layout_and_no_other(step, files, root):
     assert needed - names == set()
 
 
-def test_a_challenge_holds_just_what_differs_from_its_step(step, files, root):
+CHALLENGES = [exercise for exercise in all_exercises() if exercise.is_challenge]
+
+
+@pytest.mark.parametrize("challenge", CHALLENGES, ids=lambda challenge: challenge.id)
+def test_a_challenge_holds_just_what_differs_from_its_step(challenge, files, root):
+    step = challenge.previous.folder
     project = project_files(step, files, root)
-    folder = step.relative_to(root) / "challenges"
-    for name in files:
-        if name.is_relative_to(folder):
-            own = name.relative_to(folder)
-            inside = "/".join(own.parts[1:])
-            assert LAYOUT.fullmatch(inside), f"{name} is not of the layout"
-            if inside in project and inside not in OF_EACH_STEP:
-                assert (root / name).read_bytes() != project[inside], f"{name} is the step's own"
+    for inside, content in project_files(challenge.folder, files, root).items():
+        name = (challenge.folder / inside).relative_to(root).as_posix()
+        assert LAYOUT.fullmatch(inside), f"{name} is not of the layout"
+        if inside not in project or inside in OF_EACH_STEP:
+            continue
+        assert content != project[inside], (
+            f"{name} is the same as {step.name}/{inside}, which is used without it: delete it"
+        )
+        if not inside.startswith("tests/"):
+            share = share_of_lines_kept(project[inside], content)
+            assert share >= LEAST_KEPT, (
+                f"{name} keeps {share:.0%} of the lines of {step.name}/{inside}, and should keep "
+                f"{LEAST_KEPT:.0%}: a challenge adds to its step, so begin with the step's file"
+            )
+
+
+def share_of_lines_kept(before, after):
+    """Which share of the lines of a file are in another one, too, in the same order."""
+    old, new = before.decode().splitlines(), after.decode().splitlines()
+    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) / len(old)
 
 
 def test_a_readme_names_the_command_as_it_works_in_its_folder(step):
@@ -85,17 +106,18 @@ def test_the_broken_line_fails_the_test_that_the_readme_names(step, tmp_path, ro
     assert code.count(line) == 1, f"{name} should have the line to delete exactly once"
     (project / name).write_text(code.replace(line, ""), encoding="utf-8", newline="\n")
     options = ["-q", "--project", project, "-k", test, "--deadline=0.5", "--patience=1"]
-    pytest_ = [sys.executable, "-m", "pytest", *options, step]
-    result = subprocess.run(pytest_, cwd=root, capture_output=True, text=True, timeout=60)
-    if " skipped" in result.stdout and " failed" not in result.stdout:
+    options.append(f"--basetemp={tmp_path / 'temporary'}")  # or it tidies up after other runs
+    _, output = run_pytest(root, *options, step)
+    if " skipped" in output and " failed" not in output:
         pytest.skip("no browser: see the tests of the step")
-    assert f"FAILED steps/{step.name}/tests/" in result.stdout, result.stdout
-    assert "AssertionError" in result.stdout, result.stdout
+    assert f"FAILED steps/{step.name}/tests/" in output, output
+    assert "AssertionError" in output, output
 
 
-# The steps whose own tests pass live each time; the others do with --all.
+# The steps whose own tests pass live each time; the others do with --all. Those of step 3 do with
+# `check --live`, which other tests run.
 LIVE = [
-    pytest.param(step, marks=() if step in (STEPS[2], STEPS[4]) else pytest.mark.thorough)
+    pytest.param(step, marks=() if step in (STEPS[0], STEPS[4]) else pytest.mark.thorough)
     for step in STEPS
 ]
 
@@ -103,6 +125,6 @@ LIVE = [
 @pytest.mark.parametrize("step", LIVE, ids=lambda step: step.name)
 def test_the_steps_own_tests_pass_live(step, root):
     # Those in a browser are live already, and run with the rest of the suite.
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not browser", "--live", step]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stdout + result.stderr
+    code, output = run_command(root, "test", "-q", "-m", "not browser", "--live", step)
+    assert code == 0, output
+    assert re.search(r"\d+ passed", output)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from repo import STEPS
+from repo import STEPS, Learner, new_learner
 
 from workshop.steps import find_exercise
 
@@ -63,6 +63,11 @@ for number in range(1, 1000):
 """
 
 
+@pytest.fixture
+def learner(tmp_path_factory):
+    return new_learner(tmp_path_factory)
+
+
 def contents(folder):
     """The files below a folder that a learner wrote: path to content."""
     return {
@@ -72,19 +77,19 @@ def contents(folder):
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["..", ".", "../..", "../websocket", "/", "*", "../.git", "no\nsuch", "a.txt", ".new"]
-)
-def test_only_an_attempt_that_is_listed_can_be_brought_back(learner, name):
-    (learner.clone / ".git").mkdir()
+def test_only_an_attempt_that_is_listed_can_be_brought_back(clone):
+    learner = Learner(clone)
+    (clone / ".git").mkdir()
     learner("start", "3")
     learner("start", "4")
     (learner.clone / "attempts/a.txt").write_text("a file", encoding="utf-8")
     (learner.clone / "attempts/.new").mkdir()
     before = contents(learner.clone)
-    code, output = learner("start", "--back", name)
-    assert code == 1
-    assert "lists those there are" in output
+    up = ["..", ".", "../..", "../websocket", "../.git", "/"]
+    for name in [*up, "*", "no\nsuch", "a.txt", ".new"]:
+        code, output = learner("start", "--back", name)
+        assert code == 1, name
+        assert "lists those there are" in output, name
     assert contents(learner.clone) == before
 
 
@@ -168,7 +173,7 @@ def test_progress_that_nobody_wrote_is_set_aside_and_costs_no_memory(learner, co
         path.unlink()
         path.mkdir()
     limit = 3 * 2**29  # bytes, which is less than reading it takes
-    code, output = learner(
+    code, output = learner.start(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     )
     assert code == 0, output

@@ -6,7 +6,7 @@ from workshop import environment, machine, serving, steps
 from workshop.commands import COMMAND, classroom, lab, learner, maintenance, site
 from workshop.learner import LearnerProblem
 
-PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed)
+PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed, steps.UnknownFile)
 
 
 class Commands(click.Group):

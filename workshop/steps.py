@@ -15,7 +15,12 @@ STEPS = ROOT / "steps"
 DEFAULT = "5"
 NOT_OF_THE_PROJECT = {"README.md", "exercise.toml", "tests", "challenges"}
 NOT_OF_THE_PROJECT |= {"questions.toml", "proved.json"}
-SUFFIXES = {".py", ".html", ".css", ".js", ".svg", ""}  # not what editors and tools leave
+SUFFIXES = {".py", ".html", ".css", ".js", ".svg", ""}
+LEFT_BY_TOOLS = ("~", "Pipfile.lock")  # how names end; those with . or __ before are left, too
+
+
+class UnknownFile(Exception):
+    """A step holds a file that could belong to its project or not; the message says what to do."""
 
 
 class UnknownTarget(Exception):
@@ -73,7 +78,7 @@ class Exercise:
     def number(self):
         """The number of its step."""
         step = self.previous.folder if self.is_challenge else self.folder
-        return int(step.name.partition("_")[0])
+        return number_of(step)
 
     @property
     def id(self):
@@ -164,19 +169,36 @@ def write_files(files, folder):
 
 
 def _files(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.suffix in SUFFIXES
-        and path.relative_to(folder).parts[0] not in NOT_OF_THE_PROJECT
-        and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
-    }
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if not path.is_file() or name.parts[0] in NOT_OF_THE_PROJECT or _is_left_by_tools(name):
+            continue
+        if path.suffix not in SUFFIXES:
+            raise UnknownFile(
+                f"{path.relative_to(STEPS.parent).as_posix()} is of no kind that a project has: "
+                f"move it away, or add {path.suffix!r} to SUFFIXES in workshop/steps.py"
+            )
+        files[name.as_posix()] = path.read_bytes()
+    return files
+
+
+def _is_left_by_tools(name):
+    return name.name.endswith(LEFT_BY_TOOLS) or any(
+        part.startswith((".", "__")) for part in name.parts
+    )
+
+
+def number_of(step):
+    """The number of a step by its folder; None for a folder that is no step."""
+    number = step.name.partition("_")[0]
+    return int(number) if number.isdecimal() else None
 
 
 def all_steps():
     """The folders of the steps, in order."""
-    return sorted(folder for folder in STEPS.iterdir() if folder.name[:2].isdecimal())
+    folders = [folder for folder in STEPS.iterdir() if number_of(folder) is not None]
+    return sorted(folders, key=number_of)
 
 
 def all_exercises():
@@ -211,8 +233,8 @@ def find(target):
     Raises UnknownTarget if there is none.
     """
     for step in all_steps():
-        number, _, name = step.name.partition("_")
-        if target in (step.name, name) or (target.isdecimal() and int(target) == int(number)):
+        names = (step.name, step.name.partition("_")[2])
+        if target in names or (target.isdecimal() and int(target) == number_of(step)):
             return step
     folder = Path(target)
     if (folder / "websocket.py").is_file():

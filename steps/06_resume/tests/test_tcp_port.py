@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 
 pytestmark = pytest.mark.asyncio
@@ -12,8 +14,22 @@ async def test_the_app_says_where_it_listens(capsys, app, tcp_connect, tcp_port)
         await tcp_connect()
 
 
+@pytest.fixture
+def bound(monkeypatch):
+    """The ports that were asked for from now on; 0 is any port, as for a live server of tests."""
+    ports, bind = set(), socket.socket.bind
+
+    def remember(self, address):
+        ports.add(address[1] if isinstance(address, tuple) else 0)
+        return bind(self, address)
+
+    monkeypatch.setattr(socket.socket, "bind", remember)
+    return ports
+
+
 @pytest.mark.parametrize("tcp_port", [None, ""], indirect=True, ids=["unset", "empty"])
-async def test_without_a_port_there_is_no_tcp_source(capsys, app):
+async def test_without_a_port_there_is_no_tcp_source(capsys, bound, app):
     async with app.test_app():
         printed = capsys.readouterr().out
+    assert bound <= {0}, f"no port is set, but the app listens on {bound - {0}}"
     assert "TCP port" not in printed, f"no port is set, but the app prints: {printed}"

@@ -3,6 +3,7 @@ import time
 from urllib.parse import quote
 
 import pytest
+from quart.wrappers import Websocket
 
 pytestmark = pytest.mark.asyncio
 RATE = 30  # messages a second
@@ -234,7 +235,7 @@ async def test_an_exception_closes_with_1011_and_is_logged_once(
 
     async with log_client() as alice:
         await say(alice, "all is well")
-        monkeypatch.setattr("json.dumps", fail)
+        monkeypatch.setattr(Websocket, "send", fail)  # by which whatever is sent goes out
         await alice.send("and now it is not")
         await is_closed_with(alice, 1011)
     logged = [record for record in caplog.records if record.levelname == "ERROR"]

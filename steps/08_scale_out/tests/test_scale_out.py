@@ -10,14 +10,20 @@ pytestmark = pytest.mark.asyncio
 LOG_SIZE = 100  # messages
 
 
-@pytest_asyncio.fixture
-async def room(redis_server, serve, connect_to, eventually, monkeypatch):
-    """Two servers that share a room: each connects a client."""
+@pytest.fixture
+def servers(redis_server, serve, monkeypatch):
+    """Two servers that share a room."""
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.setenv("QUART_LOG_SIZE", str(LOG_SIZE))
     monkeypatch.setenv("QUART_RATE", "1000000")  # no test is a flood
     monkeypatch.setenv("QUART_TCP_PORT", "")
-    room = [partial(connect_to, serve()) for _ in range(2)]
+    return [serve() for _ in range(2)]
+
+
+@pytest_asyncio.fixture
+async def room(servers, connect_to, eventually):
+    """Two functions that connect a client, each to one of the servers."""
+    room = [partial(connect_to, server) for server in servers]
     for connect in room:
         async with eventually(connect):
             pass
@@ -104,7 +110,7 @@ async def test_who_comes_back_after_the_log_was_cut_is_at_the_right_place(
 
 
 async def test_when_redis_goes_clients_are_told_and_come_back_for_everything(
-    room, redis_server, eventually
+    room, servers, redis_server, eventually
 ):
     here, there = room
     async with here() as alice, there() as bob:
@@ -114,7 +120,7 @@ async def test_when_redis_goes_clients_are_told_and_come_back_for_everything(
         for name, client in (("alice", alice), ("bob", bob)):
             code, reason = await client.closing()
             assert code == 1012, f"Redis is gone, and {name} is closed with {code} {reason!r}"
-    web = here.args[0].test_client()
+    web = servers[0].test_client()
     assert (await web.get("/health")).status_code == 503, "without Redis the server is not well"
     post = await web.post("/api/v2/messages", data="lost?")
     assert post.status_code == 503, f"without Redis, a POST is answered with {post.status}"
@@ -215,7 +221,7 @@ STREAM = "workshop:messages"
 
 @pytest.mark.parametrize("spoil", STRANGE.values(), ids=STRANGE)
 async def test_a_log_that_somebody_else_has_spoiled_is_made_anew(
-    room, redis_server, eventually, caplog, spoil
+    room, servers, redis_server, eventually, caplog, spoil
 ):
     here, there = room
     async with here() as alice:
@@ -224,7 +230,8 @@ async def test_a_log_that_somebody_else_has_spoiled_is_made_anew(
         code, _ = await alice.closing()
         assert code == 1012, f"the log is another one now, and alice is closed with {code}"
         old = alice.log
-    assert STREAM in caplog.text or "log" in caplog.text, "nothing about it is logged"
+    named = [text for text in caplog.messages if STREAM in text or old in text]
+    assert named, f"no entry names the key or the log that is gone: {caplog.messages}"
     async with eventually(here, alice.log, alice.last) as alice:
         assert alice.gaps == ["new log"], f"the log is another one now: {alice.gaps}"
         await name_of_log(eventually, there, besides=old)
@@ -232,7 +239,7 @@ async def test_a_log_that_somebody_else_has_spoiled_is_made_anew(
             await say(alice, *numbered(3))
             heard = await all_of(bob, 3)
             assert heard == numbered(3), f"alice said three things, but bob heard {heard}"
-    health = await here.args[0].test_client().get("/health")
+    health = await servers[0].test_client().get("/health")
     assert health.status_code == 200, f"there is a log, but /health answers {health.status}"
 
 
@@ -245,10 +252,10 @@ UNWRITABLE = {  # the command with which Redis refuses to store, and the one tha
 
 @pytest.mark.parametrize(("refuse", "allow"), UNWRITABLE.values(), ids=UNWRITABLE)
 async def test_a_log_that_cannot_be_written_to_is_not_well_and_is_logged_once(
-    room, redis_server, eventually, caplog, refuse, allow
+    room, servers, redis_server, eventually, caplog, refuse, allow
 ):
     here, _ = room
-    web = here.args[0].test_client()
+    web = servers[0].test_client()
     redis_server.client.execute_command(*refuse.split())
     async with eventually(here) as alice:  # one that becomes a replica cuts them off first
         caplog.clear()
