@@ -8,6 +8,7 @@ function, where one follows from another. The act `snippets` writes what docs/sn
 `mistakes` what `check` says of each mistake, to docs/captured/mistakes.json.
 """
 
+import operator
 import re
 import subprocess
 import sys
@@ -231,7 +232,7 @@ def main():
                 path = kept(name)
                 path.parent.mkdir(exist_ok=True)
                 made.add(path)
-                same = run_mistakes.is_same if path.suffix == ".json" else is_same
+                same = operator.eq if path.suffix == ".json" else is_same
                 if not path.is_file() or not same(path.read_text(encoding="utf-8"), text):
                     path.write_text(text, encoding="utf-8", newline="\n")
                 print(path.relative_to(ROOT), flush=True)

@@ -49,12 +49,3 @@ def as_an_example(text):
     """A text in which what differs from run to run is that of an example."""
     text = re.sub(r"\d+:\d\d:\d\d [AP]M", "10:30:00 AM", text)
     return re.sub(r":\d{5}\b", ":5000", text)
-
-
-def is_same(one, other):
-    """Whether two captures say the same: bytes and milliseconds differ, and the order of names."""
-    one, other = (
-        [sorted(re.findall(r"[^\W\d]+", line)) for line in text.splitlines()]
-        for text in (one, other)
-    )
-    return one == other

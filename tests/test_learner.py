@@ -30,7 +30,7 @@ def test_start_shows_the_task_and_puts_the_start_into_the_folder(learner):
     assert "Write a WebSocket route at /ws" in output
     assert "python3 -m workshop check" in output
     assert not (learner.folder / "tests").exists()
-    for number in (3, 5):
+    for number in (3, 5, 6, 7, 8):
         code, output = learner("start", number)
         assert code == 0
         assert find_exercise(str(number)).heading in output
