@@ -10,7 +10,7 @@ import time
 
 import pytest
 from filelock import FileLock
-from repo import ROOT, STEPS, Learner, build_site, copy_repository, tracked_files
+from repo import ROOT, RUNS_ALL, STEPS, Learner, build_site, copy_repository, tracked_files
 
 from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
 
@@ -25,7 +25,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Begin with what takes longest, so that in the end no process waits for another."""
-    if os.environ.get("WORKSHOP_ALL") != "1":
+    if not RUNS_ALL:
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

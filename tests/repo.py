@@ -18,6 +18,7 @@ from workshop.steps import all_steps
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = all_steps()
+RUNS_ALL = os.environ.get("WORKSHOP_ALL") == "1"  # what `workshop test --all` sets
 free_port = any_free_port
 # The command in a copy of the repository, whose packages are those of the Python that runs it.
 COMMAND = (

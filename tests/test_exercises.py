@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from repo import ROOT
+from repo import ROOT, RUNS_ALL
 
 from workshop import checking
 from workshop.questions import what_check_says
@@ -22,7 +22,6 @@ VARIANTS = [(exercise, variant) for exercise in EXERCISES for variant in exercis
 DEADLINE = 0.7  # seconds
 PRELOADED = ["pytest", "pytest_asyncio.plugin", "quart.testing", "playwright.async_api", "redis"]
 PRELOADED += ["uvicorn", "websockets.asyncio.client", "harness.further", "harness.page"]
-RUNS_ALL = os.environ.get("WORKSHOP_ALL") == "1"
 CAN_FORK = hasattr(os, "fork")
 if CAN_FORK:
     FORKS = multiprocessing.get_context("forkserver")

@@ -162,7 +162,9 @@ def check_all_have(clients, messages):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
-@pytest.mark.parametrize("step", [RESUME, HARDEN], ids=lambda step: step.name)
+@pytest.mark.parametrize(
+    "step", [pytest.param(RESUME, marks=pytest.mark.thorough), HARDEN], ids=lambda step: step.name
+)
 async def test_cut_off_200_times_each_client_has_every_id_once_and_in_order(step, serve):
     process, host = serve(step, QUART_LOG_SIZE="10000", **NO_LIMITS)
     clients = [Client(host) for _ in range(5)]
@@ -828,6 +830,7 @@ OPEN = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
 @pytest.mark.parametrize(("file", "find", "replace", "promise", "told"), OPEN.values(), ids=OPEN)
 async def test_each_line_closes_a_door(file, find, replace, promise, told, serve, tmp_path):

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from repo import ROOT, free_port, get_when_served
+from repo import ROOT, RUNS_ALL, free_port, get_when_served
 from websockets.frames import Frame, Opcode
 
 FOLDER = ROOT / "notebooks"
@@ -73,7 +73,7 @@ def test_a_notebook_runs_from_top_to_bottom_without_a_warning(path, site, docs_p
     import run_notebooks
 
     made = asyncio.run(run_notebooks.run_all())  # which the site has done, and kept
-    if path.stem == "05_broadcast":
+    if path.stem == "05_broadcast" and RUNS_ALL:
         made[path] = asyncio.run(run_notebooks.run(path))  # nothing of the first is in the way
     for cell in json.loads(made[path])["cells"]:
         source, outputs = "".join(cell["source"]), cell.get("outputs", [])
