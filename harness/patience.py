@@ -6,6 +6,7 @@ short turns, and what a turn counts depends on what was done in it.
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 TURN = 0.05  # seconds between two looks
@@ -86,6 +87,24 @@ async def within(seconds, awaitable):
     finally:
         if task.cancel():
             await asyncio.wait({task}, timeout=TURN)  # it may have something to clean up
+
+
+@asynccontextmanager
+async def deadline(seconds):
+    """Like `asyncio.timeout(seconds)`, but with patience: on a busy machine it takes longer."""
+    async with asyncio.timeout(None) as timeout:
+        watching = asyncio.create_task(_end_when_over(timeout, seconds))
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+
+async def _end_when_over(timeout, seconds):
+    patience = Patience(seconds)
+    while not patience.is_over():
+        await asyncio.sleep(TURN)
+    timeout.reschedule(0)
 
 
 def until(condition, seconds):

@@ -1,7 +1,8 @@
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+
+from harness.patience import deadline
 
 pytestmark = pytest.mark.asyncio
 
@@ -117,7 +118,7 @@ async def test_a_bad_tcp_line_ends_just_that_tcp_client(app, log_client, tcp_con
         _, erins_writer = await tcp_connect()
         daves_writer.write(line)
         try:
-            async with asyncio.timeout(2):
+            async with deadline(2):
                 await daves_reader.read()  # until the app ends the connection
         except TimeoutError:
             pytest.fail(
@@ -135,7 +136,7 @@ async def test_a_tcp_client_that_goes_on_after_a_bad_line_is_ended(app, tcp_conn
         _, writer = await tcp_connect()
         writer.write(b"\xff\n")
         try:
-            async with asyncio.timeout(2):
+            async with deadline(2):
                 while True:
                     writer.write(b"more\n" * 10_000)
                     await writer.drain()

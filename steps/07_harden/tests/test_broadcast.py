@@ -1,7 +1,8 @@
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
+
+from harness.patience import deadline
 
 pytestmark = pytest.mark.asyncio
 
@@ -105,7 +106,7 @@ async def test_a_bad_tcp_line_ends_just_that_tcp_client_with_a_sentence(
         _, erins_writer = await tcp_connect()
         answer = b""
         with suppress(OSError):
-            async with asyncio.timeout(2):
+            async with deadline(2):
                 daves_writer.write(line)
                 await daves_writer.drain()
                 answer = await daves_reader.read()  # until the app ends the connection
@@ -123,7 +124,7 @@ async def test_a_tcp_client_that_goes_on_after_a_bad_line_is_ended(app, tcp_conn
         _, writer = await tcp_connect()
         writer.write(b"\xff\n")
         try:
-            async with asyncio.timeout(2):
+            async with deadline(2):
                 while True:
                     writer.write(b"more\n" * 10_000)
                     await writer.drain()

@@ -5,6 +5,8 @@ from urllib.parse import quote
 import pytest
 from quart.wrappers import Websocket
 
+from harness.patience import deadline
+
 pytestmark = pytest.mark.asyncio
 RATE = 30  # messages a second
 CONNECTIONS = 4
@@ -269,7 +271,7 @@ async def test_http_on_the_tcp_port_is_no_message(app, log_client, tcp_connect, 
         reader, writer = await tcp_connect()
         writer.write(f"{method} / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\r\n".encode())
         try:
-            async with asyncio.timeout(2):
+            async with deadline(2):
                 await reader.read()  # until the app ends the connection
         except TimeoutError:
             pytest.fail("2 s later, a client that speaks HTTP by TCP is still connected")
@@ -286,7 +288,7 @@ async def test_one_tcp_client_too_many_is_ended(app, log_client, tcp_connect):
         reader, writer = await tcp_connect()
         writer.write(b"one too many\n")
         try:
-            async with asyncio.timeout(2):
+            async with deadline(2):
                 await reader.read()  # until the app ends the connection
         except TimeoutError:
             pytest.fail("two may connect by TCP, and 2 s later the third is still connected")

@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 import pytest_asyncio
 
+from harness.patience import deadline
+
 pytestmark = pytest.mark.asyncio
 LOG_SIZE = 100  # messages
 
@@ -166,7 +168,7 @@ async def test_a_line_that_cannot_be_stored_is_refused_to_its_sender(
         writer.write(b"no room for this\n" * 100_000)  # more than it reads at once
         told = b""
         with suppress(OSError):  # a reset, which cuts off what was said before, or no end
-            async with asyncio.timeout(2):
+            async with deadline(2):
                 told = await reader.read()
         assert b"not stored" in told, f"who sent a line by TCP should be told, but is told {told!r}"
 
@@ -294,7 +296,7 @@ async def test_why_there_is_no_log_is_logged_once(
     before = redis.info("stats")["total_connections_received"]
     health = await serve().test_client().get("/health")
     assert health.status_code == 503, f"there is no log, but /health answers {health.status}"
-    async with asyncio.timeout(20):
+    async with deadline(20):
         while redis.info("stats")["total_connections_received"] < before + 5:
             await asyncio.sleep(0.05)  # until it has tried again and again
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
