@@ -47,7 +47,7 @@ def run(what, arguments, folder, environ, timeout):
         process.start()
         process.join(timeout)
         if process.is_alive():
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with all that it started
             raise subprocess.TimeoutExpired([what, *arguments], timeout, output.read_bytes())
         return process.exitcode, output.read_text(encoding=_encoding(environ))
 

@@ -38,6 +38,14 @@ def test_start_shows_the_task_and_puts_the_start_into_the_folder(learner):
         assert (learner.folder / "websocket.py").read_bytes() == before.read_bytes()
 
 
+@pytest.mark.parametrize("number", "678")
+def test_the_steps_that_go_further_can_be_started(learner, number):
+    code, output = learner("start", number)
+    assert code == 0, output
+    before = STEPS[int(number) - 2] / "websocket.py"
+    assert (learner.folder / "websocket.py").read_bytes() == before.read_bytes()
+
+
 def test_start_1_starts_from_an_empty_folder(learner):
     learner("start", "1")
     assert [path.name for path in learner.folder.iterdir()] == ["progress.json"]
