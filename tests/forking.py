@@ -31,9 +31,9 @@ COMMAND = "workshop"  # in a clone whose packages are those of the Python that r
 MODULES, SCRIPTS = {"workshop.checking", "pytest"}, {"serving.py"}
 QUART = str(Path(sys.executable).with_name("quart"))
 DESCRIPTORS = 256  # more files are never open here
+FORKS = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
 if CAN_FORK:
-    FORKS = multiprocessing.get_context("forkserver")
-    FORKS.set_forkserver_preload(PRELOADED)  # of two lists, the one set last counts
+    FORKS.set_forkserver_preload(PRELOADED)
 
 
 def run(what, arguments, folder, environ, timeout):

@@ -15,6 +15,7 @@ from workshop.steps import all_exercises
 EXERCISES = all_exercises()
 # Of the repository, what branches are made from, and what makes them.
 PARTS = ["README.md", "workshop", "steps", "harness", "Pipfile", "Pipfile.lock", "pyproject.toml"]
+PARTS += [".gitignore"]
 AROUND = {"README.md", "conftest.py", "Pipfile", "Pipfile.lock", "pyproject.toml", ".gitignore"}
 PLAIN = {"01_structure", "03_binary"}  # an empty folder, and a challenge
 # In an exercise nothing will come, and one test that fails is enough.

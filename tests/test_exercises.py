@@ -1,7 +1,6 @@
 """The linter of the workshop: no exercise is solved at its start, and no mistake goes unnoticed."""
 
 import difflib
-import multiprocessing
 import os
 import re
 import sys
@@ -10,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from forking import CAN_FORK, FORKS
 from repo import ROOT, RUNS_ALL
 
 from workshop import checking
@@ -20,12 +20,6 @@ EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
 VARIANTS = [(exercise, variant) for exercise in EXERCISES for variant in exercise.variants]
 DEADLINE = 0.7  # seconds
-PRELOADED = ["pytest", "pytest_asyncio.plugin", "quart.testing", "playwright.async_api", "redis"]
-PRELOADED += ["uvicorn", "websockets.asyncio.client", "harness.further", "harness.page"]
-CAN_FORK = hasattr(os, "fork")
-if CAN_FORK:
-    FORKS = multiprocessing.get_context("forkserver")
-    FORKS.set_forkserver_preload(PRELOADED)
 QUART_RUN = "test_the_quart_command_starts_the_app"
 NO_SENTENCE = re.compile(r"^\w+Error|^assert |Timeout")
 
@@ -94,6 +88,10 @@ def is_of_the_page(name):
     return name.startswith(("static/", "templates/"))
 
 
+def is_seen_in_a_browser(exercise, variant):
+    return exercise.number >= 4 and is_of_the_page(variant.file)
+
+
 def test_name(promise):
     return "test_" + promise.words.partition(" (")[0].replace(" ", "_")
 
@@ -156,7 +154,8 @@ def test_the_solution_of_a_challenge_keeps_its_promises_and_those_of_its_step(ch
     solution = challenge.write_to(tmp_path / "websocket")
     # A browser sees the page only; the tests of the step show it the same one.
     differs = any(map(is_of_the_page, challenge.changes))
-    chosen = [] if differs else ["-m", "not browser"]
+    # In a browser it is seen with --all, and what is its own by the tests of its own.
+    chosen = [] if differs and RUNS_ALL else ["-m", "not browser"]
     promises = check(solution, [*test_files(*challenge.tests), *chosen], live=RUNS_ALL)
     assert promises
     assert [promise for promise in promises if promise.outcome != "kept"] == []
@@ -215,11 +214,18 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
 
 @pytest.mark.parametrize(
     ("exercise", "variant"),
-    [pytest.param(*both, id=f"{both[0].id}: {both[1].name}") for both in VARIANTS],
+    [
+        pytest.param(
+            *(exercise, variant),
+            id=f"{exercise.id}: {variant.name}",
+            marks=pytest.mark.thorough if is_seen_in_a_browser(exercise, variant) else (),
+        )
+        for exercise, variant in VARIANTS
+    ],
 )
 def test_a_variant_is_as_right_as_the_solution(exercise, variant, tmp_path):
     project = write_files(variant.applied_to(exercise.solution), tmp_path / "websocket")
-    chosen = [] if is_of_the_page(variant.file) else ["-m", "not browser"]
+    chosen = [] if is_seen_in_a_browser(exercise, variant) else ["-m", "not browser"]
     promises = check(project, [*test_files(exercise.tests[0]), *chosen])
     assert promises
     assert [promise for promise in promises if promise.outcome != "kept"] == []
