@@ -351,13 +351,14 @@ def build(*names):
 
 
 def test_without_a_site_the_command_that_makes_it_is_named(capsys):
-    assert pages(capsys, "3") == "To read its page: python3 -m workshop docs\n"
+    assert pages(capsys, "3") == "To read the page of this step: python3 -m workshop docs\n"
 
 
 def test_a_site_that_is_built_is_named_by_its_file(capsys):
     build("03_echo", "exercises")
     assert pages(capsys, "3", "03_binary") == (
-        "To read its page: _build/html/03_echo.html\nTo read its page: _build/html/exercises.html\n"
+        "To read the page of this step: _build/html/03_echo.html\n"
+        "To read the page of this challenge: _build/html/exercises.html\n"
     )
 
 
@@ -369,8 +370,8 @@ def test_a_site_that_is_served_is_named_by_its_address(capsys):
         site.SERVED.write_text(str(server.server_port), encoding="utf-8")
         address = f"http://127.0.0.1:{server.server_port}"
         assert pages(capsys, "3", "03_binary") == (
-            f"To read its page: {address}/03_echo.html\n"
-            f"To read its page: {address}/exercises.html#challenge-03-binary\n"
+            f"To read the page of this step: {address}/03_echo.html\n"
+            f"To read the page of this challenge: {address}/exercises.html#challenge-03-binary\n"
         )
         server.shutdown()
 
@@ -393,7 +394,7 @@ def test_a_server_that_has_ended_or_is_another_one_is_not_named(capsys, monkeypa
 
 @pytest.mark.parametrize("command", [["start", "3"], ["hint", "3"]])
 def test_start_and_hint_end_with_the_page(folder, command):
-    assert run(*command)[1].endswith("To read its page: python3 -m workshop docs\n")
+    assert run(*command)[1].endswith("To read the page of this step: python3 -m workshop docs\n")
     assert told(ECHO, Promise("there are tests", "broken"))[0].endswith("workshop docs\n")
 
 

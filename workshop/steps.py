@@ -19,7 +19,6 @@ NOT_OF_THE_PROJECT = {"README.md", "exercise.toml", "tests", "challenges"}
 NOT_OF_THE_PROJECT |= {"questions.toml", "proved.json"}
 SUFFIXES = {".py", ".html", ".css", ".js", ".svg", ""}
 LEFT_BY_TOOLS = ("~", "Pipfile.lock")  # how names end; those with . or __ before are left, too
-
 TEST = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
 
 

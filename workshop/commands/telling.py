@@ -37,7 +37,9 @@ def tell(exercise, promises):
 
 def tell_page(exercise):
     """Print where the page of an exercise is: one line."""
-    click.echo(f"To read its page: {site.page_of(exercise) or f'{COMMAND} docs'}")
+    what = "challenge" if exercise.is_challenge else "step"
+    page = site.page_of(exercise) or f"{COMMAND} docs"
+    click.echo(f"To read the page of this {what}: {page}")
 
 
 class Telling:
