@@ -311,6 +311,15 @@ def test_if_no_copy_can_be_made_nothing_has_changed(folder, monkeypatch):
     assert list(learner.ATTEMPTS.iterdir()) == []
 
 
+def test_watching_notices_that_one_goes_on_to_another_exercise(folder):
+    own_work("3")
+    heard = threading.Event()
+    saves = learner.Saves(heard.set)
+    learner.go_on(steps.find_exercise("4"))
+    assert heard.wait(5)
+    assert saves.wait() == ["websocket/"]
+
+
 def test_a_finished_step_is_congratulated_and_shows_another_way(folder):
     learner.start(ECHO)
     text, _ = told(ECHO, Promise("a plain get is refused", "kept"))

@@ -111,15 +111,21 @@ class Progress:
 
 
 class Saves:
-    """The saves in the learner's folder, watched by a thread from now on."""
+    """The saves in the learner's folder, watched by a thread from now on.
+
+    To start another exercise counts as a save, also if it changes no file of the project.
+    """
 
     def __init__(self, on_save):
         self.on_save = on_save  # called in that thread
-        self.names = queue.SimpleQueue()
+        self.names, self.started = queue.SimpleQueue(), _started()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self):
         for names in watching.saves(FOLDER):
+            if (started := _started()) != self.started:
+                names = names or [f"{FOLDER.name}/"]
+            self.started = started
             if names:
                 self.names.put(names)
                 self.on_save()
@@ -129,6 +135,12 @@ class Saves:
         while True:
             with contextlib.suppress(queue.Empty):
                 return self.names.get(timeout=0.2)  # so that Ctrl-C is heard on Windows, too
+
+
+def _started():
+    """The name of the exercise that was started, as progress.json has it; None if it is damaged."""
+    with contextlib.suppress(OSError, LookupError, *BAD_CONTENT):
+        return json.loads(_read(PROGRESS))["started"]
 
 
 def _read(path):
