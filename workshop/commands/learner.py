@@ -85,6 +85,8 @@ def start(exercise, back, whose):
     from workshop import learner
 
     if back is not None:
+        if whose:
+            raise click.UsageError("--back takes neither --mine nor --theirs")
         if back == "" and exercise is None:
             for attempt in learner.attempts():
                 click.echo(attempt.name)
@@ -108,8 +110,8 @@ def start(exercise, back, whose):
     else:
         say_kept(learner.start(chosen))
     show_task(chosen)
-    whose = "your own" if is_mine else "the workshop's"
-    where = f"holds {whose} {chosen.previous.heading}" if chosen.previous else "is empty"
+    where = f"holds the workshop's {chosen.previous.heading}" if chosen.previous else "is empty"
+    where = "holds your own work" if is_mine else where
     click.echo(f"\nYour folder websocket/ {where}: go on from there. Then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
     tell_page(chosen)
@@ -179,8 +181,9 @@ def show(markdown):
 def check(exercise, watch, live, thorough):
     """Check websocket/: does it do what the exercise asks, the one you started or EXERCISE?
 
-    Checks that need a browser take longer, and run when all others pass. The exit code is 0 only if
-    all checks pass.
+    If the exercise has parts, they are checked one after the other, and an optional part is left
+    out until you begin it. Checks that need a browser take longer, and run when all others pass.
+    The exit code is 0 only if no check fails.
     """
     from workshop import learner
     from workshop.checking import Checker, Interrupted
