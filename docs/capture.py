@@ -148,7 +148,7 @@ def learning(terminal):
     path.write_text(code, encoding="utf-8")
     yield "check_kept", Scene(f"{workshop} check").play(terminal)
     yield "where_am_i", Scene(workshop).play(terminal)
-    Scene(f"{workshop} start 4").play(terminal)
+    Scene(f"{workshop} start 4 --theirs").play(terminal)
     yield "back", Scene(f"{workshop} start --back").play(terminal)
 
 

@@ -164,7 +164,7 @@ def test_kept_and_broken_can_be_told_apart_in_any_encoding(learner, encoding, si
     learner("start", "3")
     output = learner("check")[1]
     kept, broken = signs or ("ok", "--")
-    assert f"{kept} the style sheet is served as css" in output
+    assert f"{kept} a plain get is refused" in output
     assert f"{broken} a message comes back with echo before it" in output
     assert "? a message" not in output
 
@@ -351,7 +351,7 @@ def test_run_starts_again_for_a_save_and_for_nothing_else(learner, start):
     learner.write("websocket.py", code.replace("echo {", "shout {"))
     process.wait_for("websocket.py changed")
     process.wait_for("served again")
-    learner("start", "4")
+    learner("start", "4", "--theirs")
     process.wait_for("index.html")
     process.wait_for("served again")
     learner.write("websocket.py", code.replace("echo {", "whisper {"))

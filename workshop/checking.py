@@ -19,6 +19,7 @@ from pathlib import Path
 from harness.loading import PROJECTS
 from harness.patience import LONG_TURN, TURN, Patience, PatienceWithAnother
 from workshop import machine
+from workshop.steps import find_exercise
 from workshop.tied import end, end_with
 from workshop.venv import ROOT
 
@@ -42,18 +43,33 @@ class Promise:
     console: str = ""  # what the browser's console complained of
     test: str = ""  # where the test stands: file and line
 
+    @property
+    def name(self):
+        """The name of the test."""
+        return "test_" + self.words.partition(" (")[0].replace(" ", "_")
+
 
 class Checker:
     """Checks a project; keeps a process warm for the next check, so that it starts at once.
 
     Unless it is `thorough`, once a promise is broken, what would take seconds is left for later.
+    The parts of an exercise that is given come one after the other; once one is broken, so are the
+    following parts, and an optional part that is not begun is left out.
     """
 
     def __init__(
-        self, project, tests, live=False, thorough=False, deadline=DEADLINE, patience=PATIENCE
+        self,
+        project,
+        tests,
+        live=False,
+        thorough=False,
+        deadline=DEADLINE,
+        patience=PATIENCE,
+        exercise=None,
     ):
         options = [f"--project={project}", f"--deadline={deadline}", f"--patience={patience}"]
         options += [*(["--live"] if live else []), *(["--thorough"] if thorough else [])]
+        options += [f"--exercise={exercise.id}"] if exercise and exercise.parts else []
         # pytest takes what follows a [ in an argument for a test's parameters, so no argument may
         # name the folder that the workshop is in.
         tests = [str(test).removeprefix(f"{ROOT}{os.sep}") for test in tests]
@@ -201,26 +217,44 @@ class Teller:
         self.output = output
         self.is_one_broken = False
         self.seconds_on_broken = 0
+        self.parts, self.broken_part = [], None
 
     def tell(self, **event):
         """Write one event."""
         print(dumps(event), file=self.output, flush=True)
 
     def pytest_addoption(self, parser):
-        """Know the option that `Checker` gives."""
+        """Know the options that `Checker` gives."""
         parser.addoption("--thorough", action="store_true")
+        parser.addoption("--exercise")
 
     def pytest_collection_finish(self, session):
-        """Say which promises there are."""
+        """Say which promises there are, those of an exercise's parts first."""
+        if name := session.config.getoption("exercise"):
+            self.parts = find_exercise(name).parts
+            project = Path(session.config.getoption("project"))
+            begun = {number for number, part in enumerate(self.parts) if part.is_begun(project)}
+            begun.add(len(self.parts))
+            items = [item for item in session.items if self.part_of(item) in begun]
+            session.items[:] = sorted(items, key=self.part_of)
         self.tell(promises=[promise(item.nodeid) for item in session.items])
+
+    def part_of(self, item):
+        """The index of the part that a test belongs to; the number of parts if to none."""
+        name = item.name.partition("[")[0]
+        parts = enumerate(self.parts)
+        return next((index for index, part in parts if name in part.tests), len(self.parts))
 
     def pytest_runtest_protocol(self, item):
         """Say which promise is being tested, or leave it for later."""
         is_hasty = not item.config.getoption("thorough")
         is_slow = "context" in item.fixturenames or self.seconds_on_broken > HASTE
-        if is_hasty and self.is_one_broken and is_slow:
+        number = self.part_of(item)
+        is_next = self.broken_part is not None and self.broken_part < number < len(self.parts)
+        if is_hasty and self.is_one_broken and (is_slow or is_next):
             self.tell(words=promise(item.nodeid), outcome="later")
             return True
+        self.current_part = number
         self.tell(running=promise(item.nodeid))
 
     def pytest_runtest_logreport(self, report):
@@ -230,6 +264,8 @@ class Teller:
             if outcome == "broken":
                 self.is_one_broken = True
                 self.seconds_on_broken += report.duration
+                if self.broken_part is None:
+                    self.broken_part = self.current_part
             sections = dict(report.sections)
             self.tell(
                 words=promise(report.nodeid),

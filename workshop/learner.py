@@ -16,7 +16,13 @@ import time
 from pathlib import Path
 
 from workshop import watching
-from workshop.steps import UnknownTarget, all_exercises, find_exercise, write_files
+from workshop.steps import (
+    UnknownTarget,
+    all_exercises,
+    find_exercise,
+    is_left_by_tools,
+    write_files,
+)
 from workshop.venv import ROOT
 
 FOLDER = ROOT / "websocket"
@@ -25,6 +31,7 @@ PROGRESS = FOLDER / "progress.json"
 MOVING = ATTEMPTS / ".moving"
 NEW = ".new-"  # how a folder in attempts/ begins that will be websocket/
 STALE_SECONDS = 600  # after which such a folder must be of a command that was killed
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "venv", "progress.*")
 LONGEST_PROGRESS = 100_000  # characters
 BAD_CONTENT = (ValueError, TypeError, AttributeError, RecursionError)  # not what we wrote
 
@@ -104,15 +111,21 @@ class Progress:
 
 
 class Saves:
-    """The saves in the learner's folder, watched by a thread from now on."""
+    """The saves in the learner's folder, watched by a thread from now on.
+
+    To start another exercise counts as a save, also if it changes no file of the project.
+    """
 
     def __init__(self, on_save):
         self.on_save = on_save  # called in that thread
-        self.names = queue.SimpleQueue()
+        self.names, self.started = queue.SimpleQueue(), _started()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self):
         for names in watching.saves(FOLDER):
+            if (started := _started()) != self.started:
+                names = names or [f"{FOLDER.name}/"]
+            self.started = started
             if names:
                 self.names.put(names)
                 self.on_save()
@@ -122,6 +135,12 @@ class Saves:
         while True:
             with contextlib.suppress(queue.Empty):
                 return self.names.get(timeout=0.2)  # so that Ctrl-C is heard on Windows, too
+
+
+def _started():
+    """The name of the exercise that was started, as progress.json has it; None if it is damaged."""
+    with contextlib.suppress(OSError, LookupError, *BAD_CONTENT):
+        return json.loads(_read(PROGRESS))["started"]
 
 
 def _read(path):
@@ -162,6 +181,56 @@ def start(exercise):
     except OSError as error:
         raise LearnerProblem(f"attempts/ cannot be written to: {error.strerror}") from None
     return _replace(folder, progress, exercise.id)
+
+
+def work_before(exercise):
+    """The exercise right before this one that websocket/ holds a learner's own work on, if any.
+
+    A folder that is still as `start` made it holds none.
+    """
+    started = Progress().started
+    if started is None or not FOLDER.is_dir() or exercise.previous is None:
+        return None
+    before = find_exercise(started)
+    is_right_before = before.id != exercise.id and before.number == exercise.previous.number
+    return before if is_right_before and _differs_from(before.start) else None
+
+
+def _differs_from(start):
+    """Whether websocket/ holds files, and not just those of a start as they were."""
+    paths = [path for path in FOLDER.rglob("*") if path.is_file()]
+    names = {path.relative_to(FOLDER) for path in paths if not path.match("progress.*")}
+    names = {name.as_posix() for name in names if not is_left_by_tools(name)}
+    if names != set(start):
+        return bool(names)
+    return any((FOLDER / name).read_bytes() != start[name] for name in names)
+
+
+def go_on(exercise):
+    """Begin an exercise with what is in websocket/; returns where a copy of that is now.
+
+    The copy leaves out environments and what tools have made. Raises LearnerProblem.
+    """
+    require_folder()
+    progress = Progress()
+    attempts()
+    name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{progress.started or 'unknown'}"
+    folder = None
+    try:
+        ATTEMPTS.mkdir(exist_ok=True)
+        _remove_stale()
+        folder = Path(tempfile.mkdtemp(prefix=NEW, dir=ATTEMPTS))
+        shutil.copytree(FOLDER, folder, symlinks=True, ignore=NOT_COPIED, dirs_exist_ok=True)
+        folder.chmod(0o755)
+        kept = folder.rename(_free(ATTEMPTS / name))
+    except (OSError, shutil.Error) as error:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        why = getattr(error, "strerror", None) or "a file cannot be read"
+        raise LearnerProblem(f"websocket/ cannot be copied to attempts/: {why}") from None
+    progress.started = exercise.id
+    progress.save()
+    return kept
 
 
 def _remove_stale():
@@ -288,7 +357,23 @@ def diff(exercise):
     for name, content in exercise.solution.items():
         path = FOLDER / name
         mine = path.read_bytes() if path.is_file() else b""
-        old, new = (text.decode(errors="replace").splitlines() for text in (mine, content))
-        yield from difflib.unified_diff(
-            old, new, f"websocket/{name} (yours)", f"{name} (solution)", lineterm=""
-        )
+        yield from _compared(mine, content, f"websocket/{name} (yours)", f"{name} (solution)")
+
+
+def diff_other(exercise):
+    """The lines of a unified diff from the solution to another way to write it.
+
+    Raises LearnerProblem if none is shown for this exercise.
+    """
+    variant = exercise.other_way
+    if variant is None:
+        having = ", ".join(other.id for other in all_exercises() if other.other_way)
+        raise LearnerProblem(f"there is no other way to show for {exercise.id}, but for {having}")
+    name, solution = variant.file, exercise.solution
+    other = variant.applied_to(solution)[name]
+    return _compared(solution[name], other, f"{name} (solution)", f"{name} (another way)")
+
+
+def _compared(old, new, old_name, new_name):
+    old, new = (content.decode(errors="replace").splitlines() for content in (old, new))
+    return difflib.unified_diff(old, new, old_name, new_name, lineterm="")

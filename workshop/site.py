@@ -1,5 +1,7 @@
 """What there is to read: the docs site, built and served, and the notebooks."""
 
+import contextlib
+import http.client
 import os
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from workshop.venv import ROOT
 
 DOCS = ROOT / "docs"
 MADE = DOCS / "_build"
+SERVED = MADE / "served"  # the port that the site was last served on; it may have ended since
+ANSWER_SECONDS = 0.5  # for a server on this machine that has a file to send
 SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
 WATCHED = ("steps", "workshop", "notebooks")
 # Without these, JupyterLab would ask whether Ctrl-C was meant, and others for news and extensions.
@@ -59,9 +63,38 @@ def serve(port):
     if code:  # what cannot be built is not served
         return code
     print(f"The site is served at http://{serving.HOST}:{port}/ (Ctrl-C stops it).", flush=True)
+    with contextlib.suppress(OSError):
+        SERVED.write_text(str(port), encoding="utf-8")
     options = ["--no-initial", f"--port={port}", *(f"--watch={ROOT / name}" for name in WATCHED)]
     autobuild = [sys.executable, "-m", "sphinx_autobuild", *options, DOCS, html]
     return hand_over(autobuild, machine.environ())
+
+
+def page_of(exercise):
+    """The address of an exercise's page if the site is served, or else its file if it is built.
+
+    The file's path is relative to the workshop. Returns None if there is neither.
+    """
+    name, place = f"{exercise.id}.html", ""
+    if exercise.is_challenge:
+        name, place = "exercises.html", f"#challenge-{exercise.id.replace('_', '-')}"
+    file = MADE / "html" / name
+    if not file.is_file():
+        return None
+    if port := _port_that_serves(f"/{name}"):
+        return f"http://{serving.HOST}:{port}/{name}{place}"
+    return str(file.relative_to(ROOT))
+
+
+def _port_that_serves(path):
+    """The port that the site is served on at this moment; None if it is not."""
+    with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+        port = int(SERVED.read_text(encoding="utf-8"))
+        connection = http.client.HTTPConnection(serving.HOST, port, timeout=ANSWER_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("HEAD", path)
+            if connection.getresponse().status == 200:
+                return port
 
 
 def open_notebooks(port, has_browser):

@@ -4,6 +4,8 @@ A challenge of a step is an exercise, too: a folder in its `challenges/` that ho
 and just the files of its solution that differ from the step's.
 """
 
+import contextlib
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +19,7 @@ NOT_OF_THE_PROJECT = {"README.md", "exercise.toml", "tests", "challenges"}
 NOT_OF_THE_PROJECT |= {"questions.toml", "proved.json"}
 SUFFIXES = {".py", ".html", ".css", ".js", ".svg", ""}
 LEFT_BY_TOOLS = ("~", "Pipfile.lock")  # how names end; those with . or __ before are left, too
+TEST = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
 
 
 class UnknownFile(Exception):
@@ -54,12 +57,33 @@ class Variant:
     file: str
     replace: str
     find: str = ""  # what stands in the file of the solution, exactly once; "" for the whole file
+    trade_off: str = ""  # what it gains and costs, of the one that is shown to a learner
 
     def applied_to(self, files):
         """The files of a project written this way; raises ValueError if there is no one place."""
         if not self.find:
             return {**files, self.file: self.replace.encode()}
         return Mistake(self.name, self.file, self.find, self.replace, [], "").applied_to(files)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an exercise, which is written and checked before the next one."""
+
+    title: str  # "a POST"
+    minutes: int
+    tests: list[str]  # the names of the tests that belong to it, and to no other part
+    optional: bool = False
+    sign: str = ""  # a word that some Python file has once an optional part is begun
+
+    def is_begun(self, project):
+        """Whether somebody has begun it in a project; one that is not optional always is."""
+        for path in (*project.glob("*.py"), *project.glob("*/*.py")) if self.optional else ():
+            with contextlib.suppress(OSError):
+                text = path.name + path.read_text(encoding="utf-8", errors="replace")
+                if self.sign.lower() in text.lower():
+                    return True
+        return not self.optional
 
 
 @dataclass(frozen=True)
@@ -130,6 +154,25 @@ class Exercise:
         return [Variant(**variant) for variant in self._toml.get("variants", [])]
 
     @property
+    def other_way(self) -> Variant | None:
+        """The variant that is shown to a learner, with its trade-off, if there is one."""
+        return next((variant for variant in self.variants if variant.trade_off), None)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """Its parts in order, if it has any: all its own tests belong to one of them."""
+        return [Part(**part) for part in self._toml.get("parts", [])]
+
+    @cached_property
+    def own_tests(self):
+        """The names of the tests that are its own; the other ones it shares with what is before."""
+        before = self.previous.tests if self.previous else []
+        known = {file.read_bytes() for folder in before for file in folder.glob("test_*.py")}
+        files = [path.read_bytes() for path in sorted(self.tests[0].glob("test_*.py"))]
+        texts = [content.decode() for content in files if content not in known]
+        return {name for text in texts for name in TEST.findall(text)}
+
+    @property
     def tests(self):
         """The folders whose tests hold when it is done, its own first."""
         steps = [self.previous.folder] if self.is_challenge else []
@@ -172,7 +215,7 @@ def _files(folder):
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if not path.is_file() or name.parts[0] in NOT_OF_THE_PROJECT or _is_left_by_tools(name):
+        if not path.is_file() or name.parts[0] in NOT_OF_THE_PROJECT or is_left_by_tools(name):
             continue
         if path.suffix not in SUFFIXES:
             raise UnknownFile(
@@ -183,7 +226,8 @@ def _files(folder):
     return files
 
 
-def _is_left_by_tools(name):
+def is_left_by_tools(name):
+    """Whether a file, by its path in a project, is none of the project's: tools have made it."""
     return name.name.endswith(LEFT_BY_TOOLS) or any(
         part.startswith((".", "__")) for part in name.parts
     )

@@ -7,10 +7,8 @@ import click
 
 from workshop import environment, machine, serving, steps
 from workshop.commands import COMMAND, port_option
+from workshop.commands.telling import say, tell, tell_page
 from workshop.learner import FOLDER, Progress, require_folder
-
-SIGNS = {"kept": "✓ok", "broken": "✗--", "skipped": "–..", "later": "·~~"}
-COLOURS = {"kept": "green", "broken": "red", "skipped": "yellow", "later": None}
 
 
 def where_am_i():
@@ -74,15 +72,21 @@ def run(target, port):
     metavar="[ATTEMPT]",
     help="List earlier attempts, or bring one back.",
 )
-def start(exercise, back):
+@click.option("--mine", "whose", flag_value="mine", help="Go on with your own work.")
+@click.option("--theirs", "whose", flag_value="theirs", help="Take the workshop's solution.")
+def start(exercise, back, whose):
     """Put the start of an exercise into websocket/, and show the task.
 
     EXERCISE is a step's number, or the name of a step or a challenge; without it, it is the first
-    step that is not done. What is in websocket/ now goes to attempts/.
+    step that is not done. It starts from the solution of the step before. If websocket/ holds your
+    own work on that step, you are asked whether to go on with it or to take the workshop's
+    solution. Either way, what is in websocket/ now is kept in attempts/.
     """
     from workshop import learner
 
     if back is not None:
+        if whose:
+            raise click.UsageError("--back takes neither --mine nor --theirs")
         if back == "" and exercise is None:
             for attempt in learner.attempts():
                 click.echo(attempt.name)
@@ -99,11 +103,55 @@ def start(exercise, back):
     if chosen is None:
         click.echo(f"All steps are done. `{COMMAND}` lists the challenges: start one by its name.")
         return
-    say_kept(learner.start(chosen))
+    is_mine = whose == "mine" if whose else goes_on_with_own(chosen)
+    if is_mine:
+        kept = learner.go_on(chosen)
+        click.echo(f"A copy of your work is in attempts/{kept.name}.\n")
+    else:
+        say_kept(learner.start(chosen))
     show_task(chosen)
     where = f"holds the workshop's {chosen.previous.heading}" if chosen.previous else "is empty"
+    where = "holds your own work" if is_mine else where
     click.echo(f"\nYour folder websocket/ {where}: go on from there. Then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
+    tell_page(chosen)
+
+
+def goes_on_with_own(exercise):
+    """Whether one goes on with one's own work before an exercise, if there is any: ask, or say."""
+    from workshop import learner
+
+    before = learner.work_before(exercise)
+    if before is None:
+        return False
+    passes = "which has passed" if before.id in Progress().done else "which hasn't passed"
+    click.echo(f"websocket/ holds your own work on {before.heading}, {passes} its checks.")
+    left_out = [part.title for part in exercise.previous.parts if not part.is_begun(FOLDER)]
+    if left_out:
+        click.echo(f"It leaves out {', '.join(left_out)}, which later checks ask for.")
+    if not can_ask():
+        other = f"{COMMAND} start {exercise.id} --theirs"
+        click.echo(f"Going on with it. To take the workshop's solution instead: {other}")
+        return True
+    question = "Go on with your own (mine), or take the workshop's solution (theirs)?"
+    try:
+        return click.prompt(question, "mine", value_proc=mine_or_theirs) == "mine"
+    except click.Abort:
+        click.echo("\nStopped: nothing has changed.")
+        sys.exit(130)
+
+
+def can_ask():
+    """Whether somebody can answer a question: stdin is a terminal."""
+    return bool(sys.stdin) and sys.stdin.isatty()
+
+
+def mine_or_theirs(answer):
+    """The answer that somebody has typed, as one of two words, which may be shortened."""
+    for word in ("mine", "theirs"):
+        if answer.strip() and word.startswith(answer.strip().lower()):
+            return word
+    raise click.UsageError("type mine or theirs, or press Enter for mine")
 
 
 def say_kept(kept):
@@ -133,8 +181,9 @@ def show(markdown):
 def check(exercise, watch, live, thorough):
     """Check websocket/: does it do what the exercise asks, the one you started or EXERCISE?
 
-    Checks that need a browser take longer, and run when all others pass. The exit code is 0 only if
-    all checks pass.
+    If the exercise has parts, they are checked one after the other, and an optional part is left
+    out until you begin it. Checks that need a browser take longer, and run when all others pass.
+    The exit code is 0 only if no check fails.
     """
     from workshop import learner
     from workshop.checking import Checker, Interrupted
@@ -145,7 +194,7 @@ def check(exercise, watch, live, thorough):
 
     chosen = choose()
     environment.ensure("develop")
-    checker = Checker(FOLDER, chosen.tests, live, thorough)
+    checker = Checker(FOLDER, chosen.tests, live, thorough, exercise=chosen)
     try:
         if not watch:
             sys.exit(0 if tell(chosen, checker.check()) else 1)
@@ -161,63 +210,12 @@ def check(exercise, watch, live, thorough):
             if choose() != chosen:  # another one was started meanwhile
                 chosen = choose()
                 checker.close()
-                checker = Checker(FOLDER, chosen.tests, live, thorough)
+                checker = Checker(FOLDER, chosen.tests, live, thorough, exercise=chosen)
     except KeyboardInterrupt:
         click.echo("\nStopped.")
         sys.exit(130)
     finally:
         checker.close()
-
-
-def sign(outcome):
-    """The sign of an outcome, or two letters where the output's encoding has no such sign."""
-    signs = "".join(known[0] for known in SIGNS.values())
-    return SIGNS[outcome][0] if machine.can_print(signs, sys.stdout) else SIGNS[outcome][1:]
-
-
-def tell(exercise, promises):
-    """Print promises as they come, then the first broken one; returns whether all are kept."""
-    first, kept, later, skipped, printed = None, 0, 0, [], ""
-    for promise in promises:
-        later += promise.outcome == "later"
-        click.secho(f"{sign(promise.outcome)} {promise.words}", fg=COLOURS[promise.outcome])
-        if promise.printed != printed:  # what each test loads again need not be seen again
-            for line in promise.printed.splitlines():
-                click.echo(f"    printed: {line}")
-        printed = promise.printed
-        kept += promise.outcome == "kept"
-        if promise.outcome == "skipped":
-            skipped.append(promise.reason)
-        if promise.outcome == "broken" and first is None:
-            first = promise
-    if first:
-        click.secho(f"\nFix this first: {first.words}", bold=True)
-        click.echo(f"  {first.reason}".replace("\n", "\n  "))
-        for line in first.console.splitlines():
-            click.echo(f"  The browser's console says: {line}")
-        if first.test:
-            click.echo(f"  The test: {first.test}")
-        if later:
-            click.echo(f"\nChecks marked {sign('later')} haven't run yet.")
-        click.echo(f"\nStuck? {COMMAND} hint {exercise.id}")
-        return False
-    for reason in dict.fromkeys(skipped):
-        click.echo(f"\nNot checked: {reason}")
-    if not kept:
-        click.echo("Nothing was checked.")
-        return False
-    progress = Progress()
-    progress.is_done(exercise)
-    click.secho(f"\nAll {kept} checks pass: {exercise.id} is done.", fg="green", bold=True)
-    following = progress.next_exercise(after=exercise)
-    click.echo(
-        f"Next: {COMMAND} start {following.number}" if following else "That was the last step."
-    )
-    for challenge in steps.all_exercises():
-        if challenge.is_challenge and challenge.number == exercise.number:
-            if challenge.id not in progress.done:
-                click.echo(f"Or a challenge: {COMMAND} start {challenge.id}")
-    return True
 
 
 @click.command()
@@ -236,19 +234,25 @@ def hint(exercise):
     )
     if not left:
         click.echo(f"To compare with the solution: {COMMAND} diff {chosen.id}")
+    tell_page(chosen)
 
 
 @click.command()
 @click.argument("exercise", required=False)
-def diff(exercise):
+@click.option("--other", is_flag=True, help="Show another way to write the solution.")
+def diff(exercise, other):
     """Compare websocket/ with the solution of an exercise, the one you started or EXERCISE.
 
-    Lines with - are yours, those with + are the solution's.
+    Lines with - are yours, those with + are the solution's. With --other, lines with - are the
+    solution's, and those with + are another way to write it that passes the same checks.
     """
     from workshop import learner
 
     chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
-    lines = list(learner.diff(chosen))
+    lines = list(learner.diff_other(chosen) if other else learner.diff(chosen))
+    if other:
+        click.echo(f"Another way that passes: it {chosen.other_way.name}.")
+        click.echo(f"{chosen.other_way.trade_off}\n")
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for line in lines:
         click.secho(line, fg=colours.get(line[:1]), bold=line.startswith(("+++", "---")))
@@ -359,6 +363,4 @@ def doctor():
     from workshop.doctor import examine
 
     for what, is_well, remedy in examine():
-        outcome = "kept" if is_well else "broken"
-        words = what if is_well else f"{what}: {remedy}"
-        click.secho(f"{sign(outcome)} {words}", fg=COLOURS[outcome])
+        say("kept" if is_well else "broken", what if is_well else f"{what}: {remedy}")
