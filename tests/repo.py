@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -13,13 +14,12 @@ from pathlib import Path
 
 import forking
 
-from workshop.serving import any_free_port
+from workshop import serving
 from workshop.steps import all_steps
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = all_steps()
 RUNS_ALL = os.environ.get("WORKSHOP_ALL") == "1"  # what `workshop test --all` sets
-free_port = any_free_port
 # The command in a copy of the repository, whose packages are those of the Python that runs it.
 COMMAND = (
     "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
@@ -28,6 +28,12 @@ COMMAND = (
 # The same in a process that forks what it would start, for those that start much.
 COMMAND_THAT_FORKS = [sys.executable, ROOT / "tests/forking.py"]
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
+
+
+def free_port():
+    """A free port that no other process of these tests is told of at the same time."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+    return serving.free_port(10_000 + 1_000 * worker + random.randrange(1_000))
 
 
 def tracked_files():

@@ -107,6 +107,7 @@ def test_the_branches_are_the_same_anywhere(plain, odd):
     assert heads[0] == heads[1] != b""
 
 
+@pytest.mark.thorough
 def test_the_tests_of_a_step_pass_anywhere(odd):
     for test, path in ((odd.start, "steps/03_echo"), (odd, odd.clone / "steps/03_echo")):
         code, output = test("test", path, "-q", "-k", "not quart_command")

@@ -38,16 +38,16 @@ def test_a_script_prints_what_was_captured(path):
 
 
 @pytest.mark.browser
-@snippets("html")
-def test_a_page_shows_what_was_captured(path):
+def test_each_page_shows_what_was_captured():
     from playwright.async_api import async_playwright
 
     async def look():
         async with async_playwright() as playwright:
             browser = await launch(playwright) or missing(NO_BROWSER)
-            return await RUN.shown(browser, path)
+            return {path: await RUN.shown(browser, path) for path in SNIPPETS.glob("*.html")}
 
-    assert RUN.captured(path).read_text(encoding="utf-8") == asyncio.run(look()), AGAIN
+    for path, text in asyncio.run(look()).items():
+        assert RUN.captured(path).read_text(encoding="utf-8") == text, f"{path.name}: {AGAIN}"
 
 
 @snippets("toml")
