@@ -57,13 +57,14 @@ def run(project, port=None):
     at_start = Counter()  # how often in a row a file changed just after the app had started
     try:
         for names in watching.saves(project):
-            is_soon = time.monotonic() - started < AT_START
+            is_there = project.is_dir()
+            is_soon = is_there and time.monotonic() - started < AT_START
             for name in names:
                 at_start[name] = at_start[name] + 1 if is_soon else 0
                 if at_start[name] == OFTEN:
                     print(f"{name} changes whenever the app starts, so it is ignored.", flush=True)
             names = [name for name in names if at_start[name] < OFTEN]
-            if names and not project.is_dir():
+            if names and not is_there:
                 print(f"{project.name} is gone: waiting for it to come back.", flush=True)
                 _stop(child)
                 was_restarted = True
