@@ -200,6 +200,8 @@ def passes(exercise, question, order, folder):
 def test_every_right_order_passes_the_steps_tests_and_its_neighbours_fail(exercise, tmp_path):
     question, number = lines_of(exercise), itertools.count()
     for order in questions.right_orders(question):
+        if order == sorted(order):
+            continue  # that is the solution itself
         assert passes(exercise, question, order, tmp_path / f"{next(number)}/websocket"), order
     for order in neighbours(question):
         assert not passes(exercise, question, order, tmp_path / f"{next(number)}/websocket"), [

@@ -12,7 +12,7 @@ from workshop.steps import STEPS
 from workshop.venv import ROOT
 
 PLAN = """\
-Testing every step, exercise and mistake, the command, docs and notebooks: two to five minutes.
+Testing every step, exercise and mistake, the command, docs and notebooks: three to five minutes.
 Left out, which --all adds: what needs the network, such as real environments, and repetitions.
 """
 PLAN_OF_ALL = "Testing everything, also with real environments and pipenv: five to ten minutes.\n"
