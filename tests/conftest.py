@@ -26,10 +26,23 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Begin with what takes longest, so that in the end no process waits for another."""
     if not RUNS_ALL:
-        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        left_out = [item for item in items if item.get_closest_marker("thorough") or repeats(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def repeats(item):
+    """Whether a test in a browser, and the script that it looks at, are those of the step before."""
+    folder = item.path.parents[1]
+    if folder not in STEPS[1:] or not item.get_closest_marker("browser"):
+        return False
+    before = STEPS[STEPS.index(folder) - 1]
+    names = (item.path.relative_to(folder), "static/js/websocket.js")
+    return all(
+        (before / name).is_file() and (before / name).read_bytes() == (folder / name).read_bytes()
+        for name in names
+    )
 
 
 @pytest.fixture

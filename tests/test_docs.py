@@ -251,9 +251,10 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
     assert [line for line in RUN_BY if f"$ {line}" not in shown] == []
 
 
-# What takes longest repeats what others test: it runs with --all.
+# Other tests run what these acts show, too, so they are compared with --all.
+LONG_ACTS = ("tests", "faults", "servers", "scaled_out")
 ACTS = [
-    pytest.param(act, marks=pytest.mark.thorough if act in ("tests", "faults") else ())
+    pytest.param(act, marks=pytest.mark.thorough if act in LONG_ACTS else ())
     for act in load("capture").ACTS
     if act not in ("mistakes", "snippets")  # see below, and test_snippets.py
 ]

@@ -131,6 +131,7 @@ def assert_seen(output, seen):
         assert re.search(rf"^  {label} +{words}", output, re.MULTILINE), (label, words, output)
 
 
+@pytest.mark.thorough  # some of them, the lab plays against somebody else's project, too
 @pytest.mark.parametrize("fault", SUFFERS, ids=lambda fault: fault.split()[0])
 def test_a_fault_tells_how_step_5_suffers(fault, workshop):
     name, *options = fault.split()

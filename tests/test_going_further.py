@@ -183,6 +183,7 @@ async def test_cut_off_200_times_each_client_has_every_id_once_and_in_order(step
     assert "Traceback" not in await asyncio.to_thread(end_of, process)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
 async def test_cut_off_200_times_by_the_server_each_client_has_every_id_once_and_in_order(serve):
     port = free_port()

@@ -8,10 +8,13 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
-from repo import HTTP, STEPS, free_port, get_when_served
+from repo import HTTP, RUNS_ALL, STEPS, free_port, get_when_served
 from websockets.asyncio.client import connect
 
+# With --all, every step is served.
+SERVED = STEPS if RUNS_ALL else [STEPS[0], STEPS[4], STEPS[7]]
 WITH_SOCKETS = [step for step in STEPS if step.name >= "03"]
+each_step = pytest.mark.parametrize("step", SERVED, ids=lambda step: step.name)
 pytestmark = pytest.mark.asyncio
 
 
@@ -46,6 +49,7 @@ async def client(host, path):
         yield connection
 
 
+@each_step
 async def test_the_originals_command_serves_the_page(step, start):
     port = free_port()
     quart = shutil.which("quart", path=os.path.dirname(sys.executable))
@@ -61,6 +65,7 @@ async def test_the_originals_command_serves_the_page(step, start):
                 pass  # from step 6 on, a frame with the client's place comes first
 
 
+@each_step
 async def test_run_serves_a_step_and_ctrl_c_ends_it_with_clients_connected(step, served):
     process, host = served(step.name)
     assert heading(step) in page(f"http://{host}/")
@@ -81,7 +86,9 @@ async def test_run_serves_a_step_and_ctrl_c_ends_it_with_clients_connected(step,
     assert "Fatal" not in output
 
 
-@pytest.mark.parametrize("step", WITH_SOCKETS, ids=lambda step: step.name)
+@pytest.mark.parametrize(
+    "step", [step for step in SERVED if step in WITH_SOCKETS], ids=lambda step: step.name
+)
 async def test_run_survives_a_client_that_is_killed_without_goodbye(step, served, start):
     process, host = served(step.name)
     path = socket_path(step)
