@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def repeats(item):
-    """Whether a test in a browser, and the script that it looks at, are those of the step before."""
+    """Whether a test in a browser and the script it looks at are those of the step before."""
     folder = item.path.parents[1]
     if folder not in STEPS[1:] or not item.get_closest_marker("browser"):
         return False
