@@ -140,7 +140,7 @@ class WhatGoesWrong(FromFiles):
     """`{what-goes-wrong} 03_echo`: each mistake with what a learner is told, as a table."""
 
     def markdown(self):
-        rows = ["| somebody | and is told |", "|---|---|"]
+        rows = ["| code that … | what `check` says |", "|---|---|"]
         for mistake in self.exercise().mistakes:
             # A name or a sentence may hold HTML, which is to be read here.
             cells = (html.escape(text) for text in (mistake.name, mistake.says))

@@ -273,7 +273,7 @@ def test_ctrl_c_at_the_question_changes_nothing(folder, monkeypatch):
 
 def test_start_says_which_optional_part_ones_own_work_leaves_out(folder):
     own_work("5")
-    assert "It leaves out TCP, which later checks ask for." in run("start", "6")[1]
+    assert "It leaves out TCP, which later checks need." in run("start", "6")[1]
     own_work("5")
     (folder / "tcp.py").touch()
     assert "leaves out" not in run("start", "6")[1]

@@ -287,7 +287,7 @@ def test_answers_counts_each_option_before_and_after(tmp_path):
     assert "2 files counted." in output
     assert re.search(r"^ +0 +2  wss is encrypted, as https is. \(right\)$", output, re.MULTILINE)
     assert re.search(r"^ +2 +0  wss is for text", output, re.MULTILINE)
-    assert re.search(r"^ +0 +1  As HTML: a browser does not run", output, re.MULTILINE)
+    assert re.search(r"^ +0 +1  As HTML: a browser doesn't run", output, re.MULTILINE)
 
 
 BAD = {

@@ -11,13 +11,13 @@ from workshop.commands import COMMAND
 
 @click.command()
 @click.option("--force", is_flag=True, help="Also move or delete branches with other commits.")
-@click.option("--list", "list_them", is_flag=True, help="List the branches that there are.")
+@click.option("--list", "list_them", is_flag=True, help="List the branches that exist.")
 @click.option("--delete", is_flag=True, help="Delete the branches.")
 def branches(force, list_them, delete):
-    """Make the branches exercise/ID and solution/ID in this repository (for instructors).
+    """Create the branches exercise/ID and solution/ID in this repository (for instructors).
 
     The same sources give the same commits on any machine. The work tree, the index and the current
-    branch stay as they are; a branch that holds somebody's own commits is left alone.
+    branch don't change, and a branch with commits of somebody's own is left alone.
     """
     from workshop import branches
 
@@ -25,7 +25,7 @@ def branches(force, list_them, delete):
         for branch, is_ours in branches.present():
             click.echo(branch if is_ours else f"{branch} (with other commits)")
         if not branches.present():
-            click.echo(f"There are no branches yet: {COMMAND} branches makes them.")
+            click.echo(f"There are no branches yet: {COMMAND} branches creates them.")
     elif delete:
         for branch, what in branches.delete(force):
             click.echo(f"{branch} {what}")
@@ -37,13 +37,13 @@ def branches(force, list_them, delete):
 @click.command()
 @click.argument("exercise", required=False)
 @click.option("--to", "remote", required=True, help="The remote, as in `git push REMOTE`.")
-@click.option("--exercises", is_flag=True, help="Push all exercise branches, and no solution.")
+@click.option("--exercises", is_flag=True, help="Push all exercise branches, but no solutions.")
 @click.option("--force", is_flag=True, help="Replace what the remote has.")
 def release(exercise, remote, exercises, force):
     """Push the solution branch of one EXERCISE to a remote (for instructors).
 
-    An exercise starts from the solution of the one before, which is in its history: hand the
-    exercises out one by one, by `git push`, if nobody may look ahead.
+    An exercise starts from the solution of the one before, which is in its history. If learners
+    must not look ahead, push the exercise branches one at a time with `git push`.
     """
     from workshop import branches
 
@@ -63,8 +63,8 @@ def answers(files):
     """Count the answers that learners have saved, before and after (for instructors).
 
     FILES are what the button "Save my answers" makes, on the pages before step 1 and after step 5.
-    For each question, the table says how often each option was chosen. A file that holds no answers
-    is skipped with a sentence, and the exit code is then 1; the others still count.
+    For each question, the table shows how often each option was chosen. A file without answers is
+    skipped with a message, and the exit code is then 1; the others still count.
     """
     from workshop import answers
 

@@ -30,13 +30,13 @@ def where_am_i():
         table.add_row(title, str(exercise.minutes), state, style=style)
     Console().print(table)
     if FOLDER.is_file():
-        click.echo("\nNext: rename the file websocket, whose name your folder will have")
+        click.echo("\nNext: rename the file websocket: your folder needs that name")
         return
     started = progress.started and steps.find_exercise(progress.started)
     if started and started.id not in progress.done:
         click.echo(f"\nNext: {COMMAND} check, or {COMMAND} hint")
     elif progress.noticed and (FOLDER / "websocket.py").is_file():
-        click.echo(f"\nNext: {COMMAND} check N, with the number of the step that you are at")
+        click.echo(f"\nNext: {COMMAND} check N, with the number of the step you're on")
     elif progress.next_exercise():
         click.echo(f"\nNext: {COMMAND} start {progress.next_exercise().number}")
     else:
@@ -50,16 +50,16 @@ def run(target, port):
     """Serve a step, or a folder of your own, until Ctrl-C.
 
     TARGET is a step's number, its name, or any folder with a websocket.py; without it, your own
-    folder websocket/ is served or, if there is none, step 5. The server starts again when a file of
-    the project changes. It listens on 127.0.0.1 only, on port 5000 or, if that is taken, on the
-    next free one.
+    folder websocket/ is served or, if there is none, step 5. The server restarts when a file of the
+    project changes. It listens only on 127.0.0.1, on port 5000 or, if that is taken, on the next
+    free port.
     """
     if target is None:
         if FOLDER.exists():
             require_folder()
         if (FOLDER / "websocket.py").is_file():
             sys.exit(serving.run(FOLDER, port))
-        click.echo(f"websocket/ holds no app of yours yet, so this is step {steps.DEFAULT}.")
+        click.echo(f"websocket/ has no app yet, so this is step {steps.DEFAULT}.")
     sys.exit(serving.run(steps.find(steps.DEFAULT if target is None else target), port))
 
 
@@ -75,11 +75,11 @@ def run(target, port):
 @click.option("--mine", "whose", flag_value="mine", help="Go on with your own work.")
 @click.option("--theirs", "whose", flag_value="theirs", help="Take the workshop's solution.")
 def start(exercise, back, whose):
-    """Put the start of an exercise into websocket/, and show the task.
+    """Set up an exercise in websocket/, and show its task.
 
-    EXERCISE is a step's number, or the name of a step or a challenge; without it, it is the first
-    step that is not done. It starts from the solution of the step before. If websocket/ holds your
-    own work on that step, you are asked whether to go on with it or to take the workshop's
+    EXERCISE is a step's number, or the name of a step or a challenge; by default, it's the first
+    step that isn't done. It starts from the solution of the step before. If websocket/ contains
+    your own work on that step, you choose whether to go on with it or to take the workshop's
     solution. Either way, what is in websocket/ now is kept in attempts/.
     """
     from workshop import learner
@@ -128,7 +128,7 @@ def goes_on_with_own(exercise):
     click.echo(f"websocket/ holds your own work on {before.heading}, {passes} its checks.")
     left_out = [part.title for part in exercise.previous.parts if not part.is_begun(FOLDER)]
     if left_out:
-        click.echo(f"It leaves out {', '.join(left_out)}, which later checks ask for.")
+        click.echo(f"It leaves out {', '.join(left_out)}, which later checks need.")
     if not can_ask():
         other = f"{COMMAND} start {exercise.id} --theirs"
         click.echo(f"Going on with it. To take the workshop's solution instead: {other}")
@@ -175,14 +175,14 @@ def show(markdown):
 
 @click.command()
 @click.argument("exercise", required=False)
-@click.option("--watch", is_flag=True, help="Check again at every save.")
+@click.option("--watch", is_flag=True, help="Check again whenever you save a file.")
 @click.option("--live", is_flag=True, help="Check on a real server, over real sockets.")
 @click.option("--thorough", is_flag=True, help="Run every check, even after one has failed.")
 def check(exercise, watch, live, thorough):
-    """Check websocket/: does it do what the exercise asks, the one you started or EXERCISE?
+    """Check websocket/ against the exercise you started, or against EXERCISE.
 
     If the exercise has parts, they are checked one after the other, and an optional part is left
-    out until you begin it. Checks that need a browser take longer, and run when all others pass.
+    out until you begin it. Checks that need a browser take longer, and run once all others pass.
     The exit code is 0 only if no check fails.
     """
     from workshop import learner
@@ -221,7 +221,7 @@ def check(exercise, watch, live, thorough):
 @click.command()
 @click.argument("exercise", required=False)
 def hint(exercise):
-    """Show the next hint for an exercise, the one you started or EXERCISE."""
+    """Show the next hint for the exercise you started, or for EXERCISE."""
     from workshop import learner
 
     chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
@@ -241,10 +241,10 @@ def hint(exercise):
 @click.argument("exercise", required=False)
 @click.option("--other", is_flag=True, help="Show another way to write the solution.")
 def diff(exercise, other):
-    """Compare websocket/ with the solution of an exercise, the one you started or EXERCISE.
+    """Compare websocket/ with the solution of the exercise you started, or of EXERCISE.
 
-    Lines with - are yours, those with + are the solution's. With --other, lines with - are the
-    solution's, and those with + are another way to write it that passes the same checks.
+    Lines marked - are yours, and lines marked + are the solution's. With --other, lines marked -
+    are the solution's, and lines marked + are another way to write it that passes all checks.
     """
     from workshop import learner
 
@@ -257,7 +257,7 @@ def diff(exercise, other):
     for line in lines:
         click.secho(line, fg=colours.get(line[:1]), bold=line.startswith(("+++", "---")))
     if not lines:
-        click.echo("No difference: websocket/ is the solution.")
+        click.echo("No difference: websocket/ matches the solution.")
 
 
 @click.command()
@@ -265,10 +265,10 @@ def diff(exercise, other):
 def quiz(step):
     """Answer questions about a step, in the terminal.
 
-    STEP is a step's number or name; without it, the quiz is about the step that you have started,
-    or step 1. Type the number of your answer, or the numbers of the lines in the right order, such
-    as 2 1 3. Ctrl-C or Ctrl-D stops. Your answers are not kept, and the exit code is 0 whatever
-    they are.
+    STEP is a step's number or name; by default, the quiz is about the step you started, or step 1.
+    Type the number of your answer, or the numbers of the lines in the right order, such as 2 1 3.
+    To stop, press Ctrl-C or Ctrl-D. Your answers aren't saved, and the exit code is 0 whether they
+    are right or wrong.
     """
     from workshop import questions
 
@@ -303,7 +303,7 @@ def ask_option(question):
     option = question.options[question.shown[number - 1]]
     if not option.is_right:
         say_verdict(False, option.why)
-        click.echo(f"\nRight is {question.shown.index(0) + 1}.")
+        click.echo(f"\nThe right answer is {question.shown.index(0) + 1}.")
         show(question.options[0].why)
     else:
         say_verdict(True, option.why)
