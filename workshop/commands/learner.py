@@ -110,9 +110,10 @@ def start(exercise, back, whose):
     else:
         say_kept(learner.start(chosen))
     show_task(chosen)
-    where = f"holds the workshop's {chosen.previous.heading}" if chosen.previous else "is empty"
+    before = chosen.previous
+    where = f"holds the workshop's solution of {before.heading}" if before else "is empty"
     where = "holds your own work" if is_mine else where
-    click.echo(f"\nYour folder websocket/ {where}: go on from there. Then type: {COMMAND} check")
+    click.echo(f"\nYour folder websocket/ {where}. Go on from there, then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
     tell_page(chosen)
 
