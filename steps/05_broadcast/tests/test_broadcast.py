@@ -92,7 +92,8 @@ async def test_a_client_that_leaves_is_forgotten(app):
         before = await kept_of_what_is_sent(alice)  # an app may keep its messages for all
         async with joined(app, "bob"):
             await all_hear([alice], "bob")
-        kept = await kept_of_what_is_sent(alice) - before
+        # Twice, since whatever else this process does at the moment is counted, too.
+        kept = min([await kept_of_what_is_sent(alice) for _ in range(2)]) - before
     assert kept < 1_500_000, (
         f"bob left, and {kept:,} bytes of what alice said since are still kept for him: "
         "is his queue removed when his handler ends, however it ends?"
