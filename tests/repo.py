@@ -1,6 +1,7 @@
 """Where the repository is and what is in it."""
 
 import functools
+import importlib.util
 import json
 import os
 import random
@@ -34,6 +35,14 @@ def free_port():
     """A free port that no other process of these tests is told of at the same time."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
     return serving.free_port(10_000 + 1_000 * worker + random.randrange(1_000))
+
+
+def load_script(name):
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def tracked_files():

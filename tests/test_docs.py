@@ -6,7 +6,6 @@ import functools
 import html.parser
 import http.server
 import importlib
-import importlib.util
 import io
 import json
 import re
@@ -21,7 +20,16 @@ from axe_playwright_python.async_playwright import Axe
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from playwright.async_api import async_playwright, expect
-from repo import ROOT, RUNS_ALL, STEPS, build_site, copy_repository, free_port, get_when_served
+from repo import (
+    ROOT,
+    RUNS_ALL,
+    STEPS,
+    build_site,
+    copy_repository,
+    free_port,
+    get_when_served,
+    load_script,
+)
 
 from harness import inprocess
 from harness.browser import NO_BROWSER, launch
@@ -80,14 +88,6 @@ RUN_BY = {
 }
 SHARE_OF_PIXELS = 0.005  # that may differ
 SHARE_WITH_OTHER_FONTS = 0.08
-
-
-def load(name):
-    """A script of docs/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Page(html.parser.HTMLParser):
@@ -255,7 +255,7 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
 LONG_ACTS = ("tests", "faults", "servers", "scaled_out")
 ACTS = [
     pytest.param(act, marks=pytest.mark.thorough if act in LONG_ACTS else ())
-    for act in load("capture").ACTS
+    for act in load_script("capture").ACTS
     if act not in ("mistakes", "snippets")  # see below, and test_snippets.py
 ]
 
@@ -263,7 +263,7 @@ ACTS = [
 @pytest.mark.long
 @pytest.mark.parametrize("act", ACTS)
 def test_what_a_command_is_said_to_print_is_what_it_prints(act, tmp_path):
-    capture = load("capture")
+    capture = load_script("capture")
     if act in ("tests", "scaled_out") and not shutil.which("redis-server"):
         missing("no Redis server: install it (on Debian: apt install redis-server)")
     made = dict(capture.perform(act, copy_repository(tmp_path / "clone")))
@@ -297,7 +297,7 @@ def test_what_check_says_of_each_mistake_was_captured():
     ],
 )
 def test_a_fault_that_ends_otherwise_is_told_from_one_that_takes_longer(name, was, becomes):
-    capture = load("capture")
+    capture = load_script("capture")
     text = (capture.CAPTURED / f"{name}.txt").read_text(encoding="utf-8")
     assert was in text and not capture.is_same(text, text.replace(was, becomes))
     slower = re.sub(r"\d+ ms", "2.5 s", text)
@@ -589,7 +589,7 @@ def test_every_steps_page_is_accessible(in_browser):
 
 
 def test_the_pictures_show_the_present_steps(in_browser):
-    pictures = load("pictures")
+    pictures = load_script("pictures")
     from PIL import Image
 
     async def look(browser):

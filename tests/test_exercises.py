@@ -92,13 +92,6 @@ def is_seen_in_a_browser(exercise, variant):
     return exercise.number >= 4 and is_of_the_page(variant.file)
 
 
-def test_name(promise):
-    return "test_" + promise.words.partition(" (")[0].replace(" ", "_")
-
-
-test_name.__test__ = False
-
-
 def code_lines(text):
     return [
         line
@@ -197,10 +190,10 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
     broken = [promise for promise in promises if promise.outcome == "broken"]
     if mistake.fails == ["all"]:
         # All that load the app; the Pipfile's are about another file.
-        kept = {test_name(promise) for promise in promises if promise.outcome == "kept"}
+        kept = {promise.name for promise in promises if promise.outcome == "kept"}
         assert all("pipfile" in name for name in kept)
     elif is_tried_with_all_tests(exercise):
-        assert {test_name(promise) for promise in broken} == set(mistake.fails)
+        assert {promise.name for promise in broken} == set(mistake.fails)
     else:
         assert broken, promises
     told = f"{broken[0].reason}\n{broken[0].console}"

@@ -73,7 +73,7 @@ def own_work(name, is_done=True):
     learner.start(steps.find_exercise(name))
     (learner.FOLDER / "websocket.py").write_text("mine = True\n", encoding="utf-8")
     if is_done:
-        learner.Progress().is_done(steps.find_exercise(name))
+        learner.Progress().note_done(steps.find_exercise(name))
 
 
 def is_own():

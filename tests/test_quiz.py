@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import importlib.util
 import itertools
 import json
 import re
@@ -12,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from playwright.async_api import async_playwright, expect
-from repo import ROOT, STEPS
+from repo import ROOT, STEPS, load_script
 from test_exercises import DEADLINE, QUART_RUN, Checker, test_files
 
 from harness.browser import NO_BROWSER, launch, new_context
@@ -27,14 +26,6 @@ BY_STEP = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: ex
 KINDS = {"predict", "order", "why"}
 BROWSER_SECONDS = 60
 AGAIN = "python docs/prove.py proves it again"
-
-
-def load(name):
-    """A script of docs/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # ---- What the files say
@@ -118,7 +109,7 @@ def test_the_eight_ask_twice_in_other_words_with_the_same_number_of_options():
 
 
 def test_what_is_to_be_predicted_is_what_the_code_prints():
-    prove = load("prove")
+    prove = load_script("prove")
 
     async def everything():
         return {exercise.id: await prove.predict(exercise) for exercise in EXERCISES}
@@ -435,7 +426,7 @@ def test_the_page_after_says_what_moved_and_saves_what_the_command_counts(
 
 
 def test_what_a_page_prints_in_its_console_is_what_a_question_says_it_prints(in_browser):
-    prove, javascript = load("prove"), EXERCISES[3]
+    prove, javascript = load_script("prove"), EXERCISES[3]
 
     async def look(context):
         kept = json.loads((javascript.folder / "proved.json").read_text(encoding="utf-8"))

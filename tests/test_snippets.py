@@ -1,11 +1,10 @@
 """The small files that the pages show run, and print what the pages say."""
 
 import asyncio
-import importlib.util
 import tomllib
 
 import pytest
-from repo import ROOT
+from repo import ROOT, load_script
 
 from harness.browser import NO_BROWSER, launch
 from harness.missing import missing
@@ -14,15 +13,7 @@ SNIPPETS = ROOT / "docs/snippets"
 AGAIN = "`python docs/capture.py snippets` captures it again"
 
 
-def load(name):
-    """A script of docs/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-RUN = load("run_snippets")
+RUN = load_script("run_snippets")
 
 
 def snippets(suffix):

@@ -103,7 +103,7 @@ class Progress:
             )
         return find_exercise(self.started)
 
-    def is_done(self, exercise):
+    def note_done(self, exercise):
         """Note that an exercise is done."""
         if exercise.id not in self.done:
             self.done.append(exercise.id)
@@ -173,11 +173,7 @@ def start(exercise):
     _require_replaceable()
     progress = Progress()
     try:
-        ATTEMPTS.mkdir(exist_ok=True)
-        _remove_stale()
-        # In a folder of its own, since two commands may start at once.
-        folder = write_files(exercise.start, Path(tempfile.mkdtemp(prefix=NEW, dir=ATTEMPTS)))
-        folder.chmod(0o755)  # mkdtemp's is for its owner only
+        folder = write_files(exercise.start, _new_folder())
     except OSError as error:
         raise LearnerProblem(f"attempts/ cannot be written to: {error.strerror}") from None
     return _replace(folder, progress, exercise.id)
@@ -214,15 +210,11 @@ def go_on(exercise):
     require_folder()
     progress = Progress()
     attempts()
-    name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{progress.started or 'unknown'}"
     folder = None
     try:
-        ATTEMPTS.mkdir(exist_ok=True)
-        _remove_stale()
-        folder = Path(tempfile.mkdtemp(prefix=NEW, dir=ATTEMPTS))
+        folder = _new_folder()
         shutil.copytree(FOLDER, folder, symlinks=True, ignore=NOT_COPIED, dirs_exist_ok=True)
-        folder.chmod(0o755)
-        kept = folder.rename(_free(ATTEMPTS / name))
+        kept = folder.rename(_place_for(progress.started))
     except (OSError, shutil.Error) as error:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
@@ -231,6 +223,15 @@ def go_on(exercise):
     progress.started = exercise.id
     progress.save()
     return kept
+
+
+def _new_folder():
+    """An empty folder in attempts/ for this command alone, since two may start at once."""
+    ATTEMPTS.mkdir(exist_ok=True)
+    _remove_stale()
+    folder = Path(tempfile.mkdtemp(prefix=NEW, dir=ATTEMPTS))
+    folder.chmod(0o755)  # mkdtemp's is for its owner only
+    return folder
 
 
 def _remove_stale():
@@ -281,8 +282,7 @@ def _replace(folder, progress, exercise_id):
     kept = None
     try:
         if FOLDER.exists():
-            name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{was_started or 'unknown'}"
-            kept = _free(ATTEMPTS / name)
+            kept = _place_for(was_started)
             MOVING.write_text(kept.name, encoding="utf-8")
             FOLDER.rename(kept)
         folder.rename(FOLDER)
@@ -307,6 +307,11 @@ def _clean_up(kept):
         if not any(ATTEMPTS.iterdir()):
             ATTEMPTS.rmdir()
     return kept
+
+
+def _place_for(started):
+    """Where in attempts/ the work on an exercise that was started goes; there is nothing yet."""
+    return _free(ATTEMPTS / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{started or 'unknown'}")
 
 
 def _free(path):
@@ -368,7 +373,9 @@ def diff_other(exercise):
     variant = exercise.other_way
     if variant is None:
         having = ", ".join(other.id for other in all_exercises() if other.other_way)
-        raise LearnerProblem(f"there is no other way to show for {exercise.id}, but for {having}")
+        raise LearnerProblem(
+            f"there is no other way to show for {exercise.id}; there is one for {having}"
+        )
     name, solution = variant.file, exercise.solution
     other = variant.applied_to(solution)[name]
     return _compared(solution[name], other, f"{name} (solution)", f"{name} (another way)")

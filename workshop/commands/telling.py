@@ -147,7 +147,7 @@ class Telling:
         """Print the first broken promise, and where to look; it may be that of an optional part."""
         first = self.broken[0][1]
         if self.is_done():
-            Progress().is_done(self.exercise)
+            Progress().note_done(self.exercise)
             words = f"\n{self.exercise.id} is done: only optional checks fail."
             click.secho(words, fg="green", bold=True)
         click.secho(f"\nFix this first: {first.words}", bold=True)
@@ -163,7 +163,7 @@ class Telling:
     def congratulate(self):
         """Print that the exercise is done, what else there is to see of it, and what comes next."""
         exercise, progress = self.exercise, Progress()
-        progress.is_done(exercise)
+        progress.note_done(exercise)
         kept = sum(count["kept"] for count in self.counts.values())
         without = [str(i + 1) for i in range(len(self.parts)) if self.is_left_out(i)]
         left_out = f", without part {' and '.join(without)}" if without else ""
