@@ -138,7 +138,7 @@ def learning(terminal):
 
     clone, workshop = terminal.clone, "python3 -m workshop"
     yield "start", Scene(f"{workshop} start 3").play(terminal)
-    yield "check_broken", Scene(f"{workshop} check").play(terminal)
+    yield "check_failed", Scene(f"{workshop} check").play(terminal)
     yield "hint", Scene(f"{workshop} hint").play(terminal)
     find_exercise("3").write_to(clone / "websocket")
     path = clone / "websocket/websocket.py"
@@ -146,7 +146,7 @@ def learning(terminal):
     path.write_text(code.replace("await websocket.send", "websocket.send"), encoding="utf-8")
     yield "diff", Scene(f"{workshop} diff").play(terminal)
     path.write_text(code, encoding="utf-8")
-    yield "check_kept", Scene(f"{workshop} check").play(terminal)
+    yield "check_passed", Scene(f"{workshop} check").play(terminal)
     yield "where_am_i", Scene(workshop).play(terminal)
     Scene(f"{workshop} start 4 --theirs").play(terminal)
     yield "back", Scene(f"{workshop} start --back").play(terminal)

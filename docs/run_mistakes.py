@@ -26,7 +26,7 @@ def told(exercise_and_mistake):
     """What `check` says first of a mistake; only the tests that it fails are run."""
     from test_exercises import DEADLINE, Checker, chosen_tests
 
-    from workshop.commands.learner import tell
+    from workshop.commands.telling import tell
     from workshop.steps import write_files
 
     exercise, mistake = exercise_and_mistake
@@ -34,11 +34,11 @@ def told(exercise_and_mistake):
     with tempfile.TemporaryDirectory() as folder:
         files = mistake.applied_to(exercise.solution)
         project = write_files(files, Path(folder) / "websocket")
-        promises = Checker(project, chosen, False, True, DEADLINE, 3 * DEADLINE).check()
-        broken = next(promise for promise in promises if promise.outcome == "broken")
-        promises.close()  # which ends the tests that would follow
+        checks = Checker(project, chosen, False, True, DEADLINE, 3 * DEADLINE).check()
+        failed = next(one for one in checks if one.outcome == "failed")
+        checks.close()  # which ends the tests that would follow
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        tell(exercise, [broken])
+        tell(exercise, [failed])
     text = END.split("Fix this first" + output.getvalue().partition("Fix this first")[2])[0]
     return as_an_example(text.replace(str(project), "websocket"))
 

@@ -160,13 +160,13 @@ def test_run_prints_a_command_that_can_be_copied(start, tmp_path):
 
 
 @pytest.mark.parametrize(("encoding", "signs"), [("utf-8", "✓✗"), ("cp1252", "")])
-def test_kept_and_broken_can_be_told_apart_in_any_encoding(learner, encoding, signs):
+def test_passed_and_failed_can_be_told_apart_in_any_encoding(learner, encoding, signs):
     learner.environ |= {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     learner("start", "3")
     output = learner("check")[1]
-    kept, broken = signs or ("ok", "--")
-    assert f"{kept} a plain get is refused" in output
-    assert f"{broken} a message comes back with echo before it" in output
+    passes, fails = signs or ("ok", "--")
+    assert f"{passes} a plain get is refused" in output
+    assert f"{fails} a message comes back with echo before it" in output
     assert "? a message" not in output
 
 

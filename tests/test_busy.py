@@ -88,8 +88,8 @@ def test_another_process_is_waited_for_as_long_as_work_takes_here(clock, slower,
 @pytest.mark.parametrize("step", [ECHO, BROADCAST], ids=lambda step: step.name)
 def test_a_right_step_is_right_beside_processes_that_spin(step, busy):
     for _ in range(TIMES):
-        promises = list(Checker(step, [step / "tests"]).check())
-        assert [one for one in promises if one.outcome not in ("kept", "skipped")] == []
+        checks = list(Checker(step, [step / "tests"]).check())
+        assert [one for one in checks if one.outcome not in ("passed", "skipped")] == []
 
 
 HARD_WORKING = f"""
@@ -132,15 +132,15 @@ def checked(code, folder):
 def test_an_app_that_works_for_half_of_the_deadline_is_right_beside_processes_that_spin(
     busy, tmp_path
 ):
-    promises = list(checked(HARD_WORKING, tmp_path))
-    assert [promise for promise in promises if promise.outcome != "kept"] == []
+    checks = list(checked(HARD_WORKING, tmp_path))
+    assert [one for one in checks if one.outcome != "passed"] == []
 
 
 def test_a_silent_app_is_told_within_three_seconds_of_a_quiet_machine(tmp_path):
     told = threading.Event()
 
     def wait_for_the_first():
-        first = next(promise for promise in checked(SILENT, tmp_path) if promise.outcome != "kept")
+        first = next(one for one in checked(SILENT, tmp_path) if one.outcome != "passed")
         assert "nothing came on /ws" in first.reason
         told.set()
 

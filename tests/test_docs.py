@@ -65,7 +65,7 @@ RUN_BY = {
     "QUART_ORIGINS=https://chat.example FORWARDED_ALLOW_IPS=127.0.0.1 python serve.py": (
         "tests/test_going_further.py::test_behind_nginx_with_tls_as_the_docs_have_it"
     ),
-    "python3 -m workshop check": "tests/test_learner.py::test_check_tells_every_promise",
+    "python3 -m workshop check": "tests/test_learner.py::test_check_tells_every_check",
     "python3 -m workshop docs --build site": "tests/test_docs.py::test_the_command_builds_the",
     "python3 -m workshop notebooks": "tests/test_notebooks.py::test_the_command_serves_the_note",
     "source .venv/bin/activate": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",

@@ -70,11 +70,11 @@ def check(project, tests, live=False, deadline=DEADLINE, thorough=True):
     files = [path.relative_to(ROOT).as_posix() for path in tests if isinstance(path, Path)]
     tests = [*tests, *(f"--deselect={file}::{QUART_RUN}" for file in files)]
     checker = Checker(project, tests, live, thorough, deadline, 3 * deadline)
-    promises = list(checker.check())
-    skipped = {promise.reason for promise in promises if promise.outcome == "skipped"}
+    checks = list(checker.check())
+    skipped = {one.reason for one in checks if one.outcome == "skipped"}
     if skipped:
         pytest.skip(", ".join(skipped))
-    return promises
+    return checks
 
 
 def test_files(*folders):
@@ -125,16 +125,16 @@ def test_the_step_from_start_to_solution_is_small(exercise):
 
 def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
     start = write_files(exercise.start, tmp_path / "websocket")
-    # Tests that the exercise before has, too, are kept by its solution, which is the start.
+    # Tests that the exercise before has, too, pass for its solution, which is the start.
     before = exercise.previous.tests if exercise.previous else []
     known = [path.read_bytes() for path in test_files(*before)]
     tests = [path for path in test_files(exercise.tests[0]) if path.read_bytes() not in known]
-    # Nothing will come; and once one is broken, what is slow is left for `--all`.
-    promises = check(start, tests, deadline=DEADLINE / 2, thorough=RUNS_ALL)
-    broken = [promise for promise in promises if promise.outcome == "broken"]
-    assert broken, "the start is solved already"
-    for promise in broken:
-        assert not NO_SENTENCE.search(promise.reason), (promise.words, promise.reason)
+    # Nothing will come; and once one has failed, what is slow is left for `--all`.
+    checks = check(start, tests, deadline=DEADLINE / 2, thorough=RUNS_ALL)
+    failed = [one for one in checks if one.outcome == "failed"]
+    assert failed, "the start is solved already"
+    for one in failed:
+        assert not NO_SENTENCE.search(one.reason), (one.words, one.reason)
 
 
 @pytest.mark.parametrize(
@@ -142,16 +142,16 @@ def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
     [exercise for exercise in EXERCISES if exercise.is_challenge],
     ids=lambda exercise: exercise.id,
 )
-def test_the_solution_of_a_challenge_keeps_its_promises_and_those_of_its_step(challenge, tmp_path):
+def test_the_solution_of_a_challenge_passes_its_checks_and_those_of_its_step(challenge, tmp_path):
     # A step is its own solution; its tests, and each challenge's own, run in-process anyway.
     solution = challenge.write_to(tmp_path / "websocket")
     # A browser sees the page only; the tests of the step show it the same one.
     differs = any(map(is_of_the_page, challenge.changes))
     # In a browser it is seen with --all, and what is its own by the tests of its own.
     chosen = [] if differs and RUNS_ALL else ["-m", "not browser"]
-    promises = check(solution, [*test_files(*challenge.tests), *chosen], live=RUNS_ALL)
-    assert promises
-    assert [promise for promise in promises if promise.outcome != "kept"] == []
+    checks = check(solution, [*test_files(*challenge.tests), *chosen], live=RUNS_ALL)
+    assert checks
+    assert [one for one in checks if one.outcome != "passed"] == []
 
 
 def is_tried_with_all_tests(exercise):
@@ -186,17 +186,17 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
     exercise, mistake, tmp_path
 ):
     project = write_files(mistake.applied_to(exercise.solution), tmp_path / "websocket")
-    promises = check(project, chosen_tests(exercise, mistake.fails))
-    broken = [promise for promise in promises if promise.outcome == "broken"]
+    checks = check(project, chosen_tests(exercise, mistake.fails))
+    failed = [one for one in checks if one.outcome == "failed"]
     if mistake.fails == ["all"]:
         # All that load the app; the Pipfile's are about another file.
-        kept = {promise.name for promise in promises if promise.outcome == "kept"}
-        assert all("pipfile" in name for name in kept)
+        passed = {one.name for one in checks if one.outcome == "passed"}
+        assert all("pipfile" in name for name in passed)
     elif is_tried_with_all_tests(exercise):
-        assert {promise.name for promise in broken} == set(mistake.fails)
+        assert {one.name for one in failed} == set(mistake.fails)
     else:
-        assert broken, promises
-    told = f"{broken[0].reason}\n{broken[0].console}"
+        assert failed, checks
+    told = f"{failed[0].reason}\n{failed[0].console}"
     assert mistake.says in told, told
     shown = what_check_says(exercise, mistake).removeprefix("The browser's console says: ")
     again = f"{told}\n`python docs/capture.py mistakes` captures it again"
@@ -219,6 +219,6 @@ def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
 def test_a_variant_is_as_right_as_the_solution(exercise, variant, tmp_path):
     project = write_files(variant.applied_to(exercise.solution), tmp_path / "websocket")
     chosen = [] if is_seen_in_a_browser(exercise, variant) else ["-m", "not browser"]
-    promises = check(project, [*test_files(exercise.tests[0]), *chosen])
-    assert promises
-    assert [promise for promise in promises if promise.outcome != "kept"] == []
+    checks = check(project, [*test_files(exercise.tests[0]), *chosen])
+    assert checks
+    assert [one for one in checks if one.outcome != "passed"] == []

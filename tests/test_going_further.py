@@ -795,7 +795,7 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
 
 
 ABORT = "return self.transport.abort()\n        super()"  # at the end of an if
-# A file, what is written in place of what in it, the promise that is broken then, and how.
+# A file, what is written in place of what in it, the test that fails then, and how.
 OPEN = {
     "what waits for one that does not read": (
         *("protocol.py", "self.unread > BACKLOG or ", ""),
@@ -838,13 +838,13 @@ OPEN = {
 
 @pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
-@pytest.mark.parametrize(("file", "find", "replace", "promise", "told"), OPEN.values(), ids=OPEN)
-async def test_each_line_closes_a_door(file, find, replace, promise, told, serve, tmp_path):
+@pytest.mark.parametrize(("file", "find", "replace", "test", "told"), OPEN.values(), ids=OPEN)
+async def test_each_line_closes_a_door(file, find, replace, test, told, serve, tmp_path):
     folder = shutil.copytree(HARDEN, tmp_path / "step", ignore=shutil.ignore_patterns("tests"))
     code = (folder / file).read_text(encoding="utf-8")
     assert code.count(find) == 1
     code = code.replace(find, replace)
     (folder / file).write_text(code, encoding="utf-8", newline="\n")
-    (test,) = [it for name, it in globals().items() if name.startswith(f"test_{promise}")]
+    (found,) = [it for name, it in globals().items() if name.startswith(f"test_{test}")]
     with pytest.raises((AssertionError, pytest.fail.Exception), match=told):
-        await test(lambda step, *options, **environ: serve(folder, *options, **environ))
+        await found(lambda step, *options, **environ: serve(folder, *options, **environ))

@@ -1,4 +1,4 @@
-"""The steps have the layout that the workshop promises, and differ in what they say they do."""
+"""The steps have the layout of the workshop, and differ in what they say they do."""
 
 import difflib
 import itertools

@@ -67,7 +67,7 @@ def test_an_earlier_attempt_is_kept_and_can_be_brought_back(learner):
     assert [path.name[-13:] for path in (learner.clone / "attempts").iterdir()] == ["04_javascript"]
 
 
-def test_check_tells_every_promise_and_what_to_look_at_first(learner):
+def test_check_tells_every_check_and_what_to_look_at_first(learner):
     learner("start", "3")
     code, output = learner("check")
     assert code == 1
@@ -247,7 +247,7 @@ def test_an_app_that_runs_itself_at_the_bottom_can_be_checked(learner):
     assert "✓ 5 checks of earlier steps pass" in output
 
 
-def test_what_needs_a_browser_is_looked_at_when_all_else_is_kept(learner):
+def test_what_needs_a_browser_is_looked_at_when_all_else_passes(learner):
     learner("start", "4")
     _, output = learner("check")
     assert "✗ the page names the step" in output

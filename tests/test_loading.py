@@ -37,8 +37,8 @@ def wrong(request, tmp_path):
 
 def test_check_says_what_is_wrong_with_a_file(wrong):
     project, sentence = wrong
-    promises = list(Checker(project, [ECHO / "tests/test_install.py"]).check())
-    assert {promise.reason for promise in promises if promise.outcome != "later"} == {sentence}
+    checks = list(Checker(project, [ECHO / "tests/test_install.py"]).check())
+    assert {one.reason for one in checks if one.outcome != "later"} == {sentence}
 
 
 def test_run_says_what_is_wrong_with_a_file(wrong):

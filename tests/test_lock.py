@@ -1,4 +1,4 @@
-"""Pipfile.lock is good for every Python and platform that the workshop promises."""
+"""Pipfile.lock is good for every Python and platform that the workshop supports."""
 
 import json
 import re

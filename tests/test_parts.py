@@ -13,16 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from workshop import cli, learner, site, steps
-from workshop.checking import Checker, Promise
+from workshop.checking import Check, Checker
 from workshop.commands import learner as commands
 from workshop.commands.telling import tell, tell_page
 
 ECHO, BROADCAST = steps.find_exercise("3"), steps.find_exercise("5")
 WITH_PARTS = [exercise for exercise in steps.all_exercises() if exercise.parts]
-PARTS = [[Promise(name[5:].replace("_", " "), "kept") for name in p.tests] for p in BROADCAST.parts]
+PARTS = [[Check(name[5:].replace("_", " "), "passed") for name in p.tests] for p in BROADCAST.parts]
 EARLIER = [
-    Promise("every message comes back in order", "kept"),
-    Promise("html shows as text", "kept"),
+    Check("every message comes back in order", "passed"),
+    Check("html shows as text", "passed"),
 ]
 TCP_LINES = re.compile(r".*tcp.*\n", re.IGNORECASE)
 
@@ -51,17 +51,17 @@ def run(*arguments, input=None):
     return result.exit_code, result.output
 
 
-def told(exercise, *promises):
-    """What is told of promises, and whether all are kept."""
+def told(exercise, *checks):
+    """What is told of checks, and whether all pass."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
-        is_kept = tell(exercise, promises)
+        passes = tell(exercise, checks)
         sys.stdout.flush()
-        return sys.stdout.buffer.getvalue().decode(), is_kept
+        return sys.stdout.buffer.getvalue().decode(), passes
 
 
-def become(promises, outcome, **details):
-    return [Promise(promise.words, outcome, **details) for promise in promises]
+def become(checks, outcome, **details):
+    return [Check(one.words, outcome, **details) for one in checks]
 
 
 def done():
@@ -100,7 +100,7 @@ def test_parts_have_the_titles_and_minutes_that_the_task_has(exercise):
 def checked(project, names):
     tests = [BROADCAST.tests[0] / "test_broadcast.py", "-k", names]
     checker = Checker(project, tests, exercise=BROADCAST)
-    return [(promise.words, promise.outcome) for promise in checker.check()]
+    return [(one.words, one.outcome) for one in checker.check()]
 
 
 def test_after_a_part_that_fails_the_next_ones_are_not_run(folder):
@@ -108,15 +108,15 @@ def test_after_a_part_that_fails_the_next_ones_are_not_run(folder):
     path = folder / "websocket.py"
     path.write_text(path.read_text(encoding="utf-8").replace("/api/v2/messages", "/messages"))
     assert checked(folder, "handshake or post_reaches or lines_are_not or tcp_line_reaches") == [
-        ("the handshake completes before any message exists", "kept"),
-        ("a post reaches everyone", "broken"),
+        ("the handshake completes before any message exists", "passed"),
+        ("a post reaches everyone", "failed"),
         ("a tcp line reaches everyone", "later"),
     ]
 
 
 def test_an_optional_part_that_is_not_begun_is_not_run(folder):
     BROADCAST.previous.write_to(folder)
-    assert checked(folder, "post_reaches or tcp") == [("a post reaches everyone", "broken")]
+    assert checked(folder, "post_reaches or tcp") == [("a post reaches everyone", "failed")]
 
 
 def test_an_optional_part_is_begun_once_a_file_of_the_project_names_it(folder):
@@ -130,10 +130,10 @@ def test_an_optional_part_is_begun_once_a_file_of_the_project_names_it(folder):
 
 
 def test_a_part_at_a_time_is_told(folder):
-    failing = [*become(PARTS[1][:1], "broken", reason="why"), *PARTS[1][1:]]
+    failing = [*become(PARTS[1][:1], "failed", reason="why"), *PARTS[1][1:]]
     later = become(PARTS[2], "later")
-    text, is_kept = told(BROADCAST, *PARTS[0], *failing, *later, *EARLIER)
-    assert not is_kept
+    text, passes = told(BROADCAST, *PARTS[0], *failing, *later, *EARLIER)
+    assert not passes
     assert text.splitlines()[:5] == [
         "✓ Part 1 of 3, every message reaches everyone: done",
         "✗ a post reaches everyone",
@@ -146,8 +146,8 @@ def test_a_part_at_a_time_is_told(folder):
 
 def test_without_its_optional_part_a_step_is_done_and_says_so(folder):
     learner.start(BROADCAST)
-    text, is_kept = told(BROADCAST, *PARTS[0], *PARTS[1], *EARLIER)
-    assert is_kept
+    text, passes = told(BROADCAST, *PARTS[0], *PARTS[1], *EARLIER)
+    assert passes
     assert "· Part 3 of 3, TCP (optional): not begun\n" in text
     assert "All 15 checks pass, without part 3: 05_broadcast is done." in text
     assert "start 6" in text
@@ -156,16 +156,16 @@ def test_without_its_optional_part_a_step_is_done_and_says_so(folder):
 
 def test_with_all_parts_a_step_is_done_without_reserve(folder):
     learner.start(BROADCAST)
-    text, is_kept = told(BROADCAST, *PARTS[0], *PARTS[1], *PARTS[2], *EARLIER)
-    assert is_kept
+    text, passes = told(BROADCAST, *PARTS[0], *PARTS[1], *PARTS[2], *EARLIER)
+    assert passes
     assert "All 23 checks pass: 05_broadcast is done." in text
 
 
 def test_an_optional_part_that_fails_is_told_and_the_step_is_done(folder):
     learner.start(BROADCAST)
-    broken = become(PARTS[2], "broken", reason="nothing listens")
-    text, is_kept = told(BROADCAST, *PARTS[0], *PARTS[1], *broken, *EARLIER)
-    assert not is_kept
+    broken = become(PARTS[2], "failed", reason="nothing listens")
+    text, passes = told(BROADCAST, *PARTS[0], *PARTS[1], *broken, *EARLIER)
+    assert not passes
     assert "✓ Part 2 of 3, a POST: done\n" in text
     assert "✗ Part 3 of 3, TCP (optional): 0 of 8 checks pass\n" in text
     assert "05_broadcast is done: only optional checks fail." in text
@@ -173,19 +173,19 @@ def test_an_optional_part_that_fails_is_told_and_the_step_is_done(folder):
     assert done() == ["05_broadcast"]
 
 
-@pytest.mark.parametrize("outcome", ["broken", "later"])
+@pytest.mark.parametrize("outcome", ["failed", "later"])
 def test_what_is_asked_for_and_does_not_pass_keeps_a_step_from_being_done(folder, outcome):
     learner.start(BROADCAST)
-    broken = become(PARTS[2], "broken")
+    broken = become(PARTS[2], "failed")
     told(BROADCAST, *PARTS[0], *PARTS[1], *broken, *become(EARLIER, outcome))
     assert done() == []
 
 
 def test_checks_of_earlier_steps_are_one_line_and_those_that_fail_are_shown(folder):
-    own = Promise("a message comes back with echo before it", "kept")
-    page = Promise("the style sheet is served as css", "kept")
-    pipfile = Promise("the pipfile names what the app imports", "broken", "no Pipfile")
-    quart = Promise("the quart command starts the app", "later")
+    own = Check("a message comes back with echo before it", "passed")
+    page = Check("the style sheet is served as css", "passed")
+    pipfile = Check("the pipfile names what the app imports", "failed", "no Pipfile")
+    quart = Check("the quart command starts the app", "later")
     text, _ = told(ECHO, own, page, page, pipfile, quart)
     assert text.splitlines()[:4] == [
         "✓ a message comes back with echo before it",
@@ -199,11 +199,11 @@ def test_checks_of_earlier_steps_are_one_line_and_those_that_fail_are_shown(fold
 
 def test_what_the_app_prints_is_told_once_whatever_its_port(folder):
     printed = [f"TCP port {port}\nI am here\n" for port in (31415, 27182)]
-    failing = [Promise(f"check {i}", "broken", "why", text) for i, text in enumerate(printed)]
+    failing = [Check(f"check {i}", "failed", "why", text) for i, text in enumerate(printed)]
     text, _ = told(ECHO, *failing)
     assert text.count("printed: I am here") == text.count("TCP port") == 1
     many = "".join(f"line {number}\n" for number in range(100))
-    text, _ = told(ECHO, Promise("check", "broken", "why", many))
+    text, _ = told(ECHO, Check("check", "failed", "why", many))
     assert text.count("printed:") == 20
     assert "and 80 more lines" in text
 
@@ -322,7 +322,7 @@ def test_watching_notices_that_one_goes_on_to_another_exercise(folder):
 
 def test_a_finished_step_is_congratulated_and_shows_another_way(folder):
     learner.start(ECHO)
-    text, _ = told(ECHO, Promise("a plain get is refused", "kept"))
+    text, _ = told(ECHO, Check("a plain get is refused", "passed"))
     assert "Congratulations, you have finished step 3, Echo!" in text
     assert "diff 03_echo\n" in text
     assert ECHO.other_way.trade_off in text
@@ -404,7 +404,7 @@ def test_a_server_that_has_ended_or_is_another_one_is_not_named(capsys, monkeypa
 @pytest.mark.parametrize("command", [["start", "3"], ["hint", "3"]])
 def test_start_and_hint_end_with_the_page(folder, command):
     assert run(*command)[1].endswith("To read the page of this step: python3 -m workshop docs\n")
-    assert told(ECHO, Promise("there are tests", "broken"))[0].endswith("workshop docs\n")
+    assert told(ECHO, Check("there are tests", "failed"))[0].endswith("workshop docs\n")
 
 
 def test_where_the_output_is_not_utf_8_parts_are_told_in_letters(folder, monkeypatch):

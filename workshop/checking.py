@@ -1,7 +1,7 @@
-"""The acceptance tests of an exercise, run on a project, told as promises kept or broken.
+"""The acceptance tests of an exercise, run on a project, told as checks that pass or fail.
 
 The tests run in a process of their own, which is this file run as a script: it imports what is
-slow, waits for a line, runs pytest, and writes a line of JSON for each promise.
+slow, waits for a line, runs pytest, and writes a line of JSON for each check.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ from workshop.venv import ROOT
 DEADLINE = 0.7  # seconds that a test waits for a message
 PATIENCE = 1.4  # seconds that a test waits for the browser
 BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
-HASTE = 1.4  # seconds spent on broken promises, after which the rest is left for later
+HASTE = 1.4  # seconds spent on failed checks, after which the rest is left for later
 LAST_LINES = 8  # of what a process says of its own failure
 SILENCE = 15  # seconds without a word, after which nothing more is to be expected
 
 
 @dataclass
-class Promise:
-    """One test's promise and what became of it."""
+class Check:
+    """One check, which is a test in words, and its outcome."""
 
     words: str  # "every message comes back in order"
-    outcome: str  # "kept", "broken", "skipped", or "later" when it was not looked at
+    outcome: str  # "passed", "failed", "skipped", or "later" when it was not looked at
     reason: str = ""  # what was expected, what came, where to look
     printed: str = ""  # what the project's code printed meanwhile
     console: str = ""  # what the browser's console complained of
@@ -52,8 +52,8 @@ class Promise:
 class Checker:
     """Checks a project; keeps a process warm for the next check, so that it starts at once.
 
-    Unless it is `thorough`, once a promise is broken, what would take seconds is left for later.
-    The parts of an exercise that is given come one after the other; once one is broken, so are the
+    Unless it is `thorough`, once a check has failed, what would take seconds is left for later.
+    The parts of an exercise that is given come one after the other; once one has failed, so are the
     following parts, and an optional part that is not begun is left out.
     """
 
@@ -97,7 +97,7 @@ class Checker:
         return child
 
     def check(self, warm_up_again=False):
-        """Run the tests once, yielding a Promise for each as it is known.
+        """Run the tests once, yielding a Check for each as it is known.
 
         Raises Interrupted when `interrupt` is called meanwhile, from another thread.
         """
@@ -107,7 +107,7 @@ class Checker:
             child.stdin.flush()
         if warm_up_again:
             self.next = self._warm_up()
-        promises, is_collected, current, why = [], False, "", ""
+        names, is_collected, current, why = [], False, "", ""
         silent = threading.Event()
 
         def give_up():
@@ -122,11 +122,11 @@ class Checker:
                     event = loads(line)
                 except ValueError:
                     break  # it was ended while it wrote
-                if "promises" in event:
-                    promises, is_collected = event["promises"], True
-                    if not promises:
+                if "checks" in event:
+                    names, is_collected = event["checks"], True
+                    if not names:
                         why = f"there are none in {self.tests}: is this clone complete?"
-                        yield Promise("there are tests to run", "broken", why)
+                        yield Check("there are tests to run", "failed", why)
                         return
                 elif "running" in event:
                     current = event["running"]
@@ -135,26 +135,26 @@ class Checker:
                     why = event["stuck"]
                     break
                 elif "done" in event:
-                    if is_collected and not promises:
+                    if is_collected and not names:
                         return
                     break
                 else:
                     current = ""
-                    if event["words"] in promises:
-                        promises.remove(event["words"])
-                    yield Promise(**event)
+                    if event["words"] in names:
+                        names.remove(event["words"])
+                    yield Check(**event)
             if self.running is None:
                 raise Interrupted
             if silent.is_set():
                 why = f"it didn't finish within {SILENCE} s: {self.why}"
             if current:
-                promises.remove(current)
-                yield Promise(current, "broken", why)
+                names.remove(current)
+                yield Check(current, "failed", why)
             else:
                 why = f"they ended early; {self.why}{said_by(child)}"
-                yield Promise("the tests run to their end", "broken", why)
-            for words in promises:
-                yield Promise(words, "later")
+                yield Check("the tests run to their end", "failed", why)
+            for words in names:
+                yield Check(words, "later")
         finally:
             self.running = None
             watchdog.end()
@@ -215,9 +215,9 @@ class Teller:
 
     def __init__(self, output):
         self.output = output
-        self.is_one_broken = False
-        self.seconds_on_broken = 0
-        self.parts, self.broken_part = [], None
+        self.has_one_failed = False
+        self.seconds_on_failed = 0
+        self.parts, self.failed_part = [], None
 
     def tell(self, **event):
         """Write one event."""
@@ -229,7 +229,7 @@ class Teller:
         parser.addoption("--exercise")
 
     def pytest_collection_finish(self, session):
-        """Say which promises there are, those of an exercise's parts first."""
+        """Say which checks there are, those of an exercise's parts first."""
         if name := session.config.getoption("exercise"):
             self.parts = find_exercise(name).parts
             project = Path(session.config.getoption("project"))
@@ -237,7 +237,7 @@ class Teller:
             begun.add(len(self.parts))
             items = [item for item in session.items if self.part_of(item) in begun]
             session.items[:] = sorted(items, key=self.part_of)
-        self.tell(promises=[promise(item.nodeid) for item in session.items])
+        self.tell(checks=[words_of(item.nodeid) for item in session.items])
 
     def part_of(self, item):
         """The index of the part that a test belongs to; the number of parts if to none."""
@@ -246,31 +246,31 @@ class Teller:
         return next((index for index, part in parts if name in part.tests), len(self.parts))
 
     def pytest_runtest_protocol(self, item):
-        """Say which promise is being tested, or leave it for later."""
+        """Say which check is running, or leave it for later."""
         is_hasty = not item.config.getoption("thorough")
-        is_slow = "context" in item.fixturenames or self.seconds_on_broken > HASTE
+        is_slow = "context" in item.fixturenames or self.seconds_on_failed > HASTE
         number = self.part_of(item)
-        is_next = self.broken_part is not None and self.broken_part < number < len(self.parts)
-        if is_hasty and self.is_one_broken and (is_slow or is_next):
-            self.tell(words=promise(item.nodeid), outcome="later")
+        is_next = self.failed_part is not None and self.failed_part < number < len(self.parts)
+        if is_hasty and self.has_one_failed and (is_slow or is_next):
+            self.tell(words=words_of(item.nodeid), outcome="later")
             return True
         self.current_part = number
-        self.tell(running=promise(item.nodeid))
+        self.tell(running=words_of(item.nodeid))
 
     def pytest_runtest_logreport(self, report):
-        """Say what became of a promise, once its test is over or could not begin."""
+        """Say the outcome of a check, once its test is over or could not begin."""
         if report.when == "call" or (report.when == "setup" and not report.passed):
-            outcome = {"passed": "kept", "failed": "broken", "skipped": "skipped"}[report.outcome]
-            if outcome == "broken":
-                self.is_one_broken = True
-                self.seconds_on_broken += report.duration
-                if self.broken_part is None:
-                    self.broken_part = self.current_part
+            outcome = report.outcome
+            if outcome == "failed":
+                self.has_one_failed = True
+                self.seconds_on_failed += report.duration
+                if self.failed_part is None:
+                    self.failed_part = self.current_part
             sections = dict(report.sections)
             self.tell(
-                words=promise(report.nodeid),
+                words=words_of(report.nodeid),
                 outcome=outcome,
-                reason=reason(report) if outcome != "kept" else "",
+                reason=reason(report) if outcome != "passed" else "",
                 printed=sections.get("Captured stdout setup", "")
                 + sections.get("Captured stdout call", ""),
                 console=sections.get("The browser's console", ""),
@@ -288,7 +288,7 @@ class Teller:
     def pytest_collectreport(self, report):
         """Say that a test file cannot be read, which is a defect of the workshop."""
         if report.failed:
-            self.tell(words="the tests can be read", outcome="broken", reason=report.longreprtext)
+            self.tell(words="the tests can be read", outcome="failed", reason=report.longreprtext)
 
 
 def watch_for_loops(teller):
@@ -326,7 +326,7 @@ def is_of_project(filename):
     return is_one and "site-packages" not in filename
 
 
-def promise(nodeid):
+def words_of(nodeid):
     """A test's name in words: "a client that leaves is forgotten (not UTF-8)"."""
     name, _, case = nodeid.rpartition("::")[2].partition("[")
     words = name.removeprefix("test_").replace("_", " ")

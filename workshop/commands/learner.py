@@ -364,4 +364,4 @@ def doctor():
     from workshop.doctor import examine
 
     for what, is_well, remedy in examine():
-        say("kept" if is_well else "broken", what if is_well else f"{what}: {remedy}")
+        say("passed" if is_well else "failed", what if is_well else f"{what}: {remedy}")

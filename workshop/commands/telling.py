@@ -10,8 +10,8 @@ from workshop import machine, site, steps
 from workshop.commands import COMMAND
 from workshop.learner import Progress
 
-SIGNS = {"kept": "✓ok", "broken": "✗--", "skipped": "–..", "later": "·~~"}
-COLOURS = {"kept": "green", "broken": "red", "skipped": "yellow", "later": None}
+SIGNS = {"passed": "✓ok", "failed": "✗--", "skipped": "–..", "later": "·~~"}
+COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "later": None}
 MOST_LINES = 20  # of what an app prints
 PORT = re.compile(r"\b\d{4,5}\b")  # differs from check to check
 
@@ -27,11 +27,11 @@ def say(outcome, words):
     click.secho(f"{sign(outcome)} {words}", fg=COLOURS[outcome])
 
 
-def tell(exercise, promises):
-    """Print promises as they come, then what to fix first; returns whether all are kept."""
+def tell(exercise, checks):
+    """Print checks as they come, then what to fix first; returns whether all pass."""
     telling = Telling(exercise)
-    for promise in promises:
-        telling.hear(promise)
+    for check in checks:
+        telling.hear(check)
     return telling.end()
 
 
@@ -46,48 +46,48 @@ class Telling:
     """What is told of one check of an exercise.
 
     Checks of the exercise's own are shown one by one or, if it has parts, counted for each part;
-    those of earlier steps are counted. A broken one is always shown.
+    those of earlier steps are counted. One that fails is always shown.
     """
 
     def __init__(self, exercise):
         self.exercise, self.parts = exercise, exercise.parts
         self.counts = {}  # group to outcomes; a group is the index of a part, "own" or "earlier"
         self.told = 0  # how many parts have had their line
-        self.broken, self.skipped, self.printed = [], [], {}
+        self.failed, self.skipped, self.printed = [], [], {}
 
-    def group(self, promise):
-        """The index of a promise's part; if it has none, "own" or "earlier"."""
+    def group(self, check):
+        """The index of a check's part; if it has none, "own" or "earlier"."""
         for index, part in enumerate(self.parts):
-            if promise.name in part.tests:
+            if check.name in part.tests:
                 return index
-        return "own" if promise.name in self.exercise.own_tests else "earlier"
+        return "own" if check.name in self.exercise.own_tests else "earlier"
 
-    def hear(self, promise):
-        """Count a promise, and show it if it matters by itself."""
-        group = self.group(promise)
+    def hear(self, check):
+        """Count a check, and show it if it matters by itself."""
+        group = self.group(check)
         self.tell_parts(group if isinstance(group, int) else len(self.parts))
-        self.counts.setdefault(group, Counter())[promise.outcome] += 1
-        if group == "own" or promise.outcome == "broken":
-            say(promise.outcome, promise.words)
-        for line in promise.printed.splitlines():
+        self.counts.setdefault(group, Counter())[check.outcome] += 1
+        if group == "own" or check.outcome == "failed":
+            say(check.outcome, check.words)
+        for line in check.printed.splitlines():
             self.printed.setdefault(PORT.sub("", line), line)
-        if promise.outcome == "broken":
-            self.broken.append((group, promise))
-        if promise.outcome == "skipped":
-            self.skipped.append(promise.reason)
+        if check.outcome == "failed":
+            self.failed.append((group, check))
+        if check.outcome == "skipped":
+            self.skipped.append(check.reason)
 
     def tell_parts(self, end):
         """Print a line for each part before that index, unless it has been printed."""
         while self.told < end:
             part, count = self.parts[self.told], self.counts.get(self.told, Counter())
-            passed = f"{count['kept']} of {count.total()} checks pass"
-            if count["broken"]:
-                outcome, state = "broken", passed
-            elif not count["kept"] and not count["skipped"]:
+            passed = f"{count['passed']} of {count.total()} checks pass"
+            if count["failed"]:
+                outcome, state = "failed", passed
+            elif not count["passed"] and not count["skipped"]:
                 is_left_out = part.optional and not count.total()
                 outcome, state = "later", "not begun" if is_left_out else "not run yet"
             else:
-                outcome, state = ("later", passed) if count["later"] else ("kept", "done")
+                outcome, state = ("later", passed) if count["later"] else ("passed", "done")
             self.told += 1
             title = f"{part.title} (optional)" if part.optional else part.title
             say(outcome, f"Part {self.told} of {len(self.parts)}, {title}: {state}")
@@ -97,7 +97,7 @@ class Telling:
         count = self.counts.get("earlier", Counter())
         where = f"step {self.exercise.number}" if self.exercise.is_challenge else "earlier steps"
         for outcome, verbs in (
-            ("kept", ("passes", "pass")),
+            ("passed", ("passes", "pass")),
             ("skipped", ("was skipped", "were skipped")),
             ("later", ("hasn't run yet", "haven't run yet")),
         ):
@@ -120,18 +120,18 @@ class Telling:
         return self.parts[index].optional and index not in self.counts
 
     def is_done(self):
-        """Whether all is kept that the exercise asks for; optional parts are not asked for."""
+        """Whether all checks pass that the exercise asks for; optional parts are not asked for."""
         optional = {index for index, part in enumerate(self.parts) if part.optional}
         asked = [count for group, count in self.counts.items() if group not in optional]
-        bad = sum(count["broken"] + count["later"] for count in asked)
-        return not bad and sum(count["kept"] for count in asked) > 0
+        bad = sum(count["failed"] + count["later"] for count in asked)
+        return not bad and sum(count["passed"] for count in asked) > 0
 
     def end(self):
-        """Print what follows from it all; returns whether all promises are kept."""
+        """Print what follows from it all; returns whether all checks pass."""
         self.tell_parts(len(self.parts))
         self.tell_earlier()
         self.tell_printed()
-        if self.broken:
+        if self.failed:
             self.tell_first()
         else:
             for reason in dict.fromkeys(self.skipped):
@@ -141,11 +141,11 @@ class Telling:
             else:
                 click.echo("Nothing was checked.")
         tell_page(self.exercise)
-        return self.is_done() and not self.broken
+        return self.is_done() and not self.failed
 
     def tell_first(self):
-        """Print the first broken promise, and where to look; it may be that of an optional part."""
-        first = self.broken[0][1]
+        """Print the first check that fails, maybe of an optional part, and where to look."""
+        first = self.failed[0][1]
         if self.is_done():
             Progress().note_done(self.exercise)
             words = f"\n{self.exercise.id} is done: only optional checks fail."
@@ -164,10 +164,10 @@ class Telling:
         """Print that the exercise is done, what else there is to see of it, and what comes next."""
         exercise, progress = self.exercise, Progress()
         progress.note_done(exercise)
-        kept = sum(count["kept"] for count in self.counts.values())
+        passed = sum(count["passed"] for count in self.counts.values())
         without = [str(i + 1) for i in range(len(self.parts)) if self.is_left_out(i)]
         left_out = f", without part {' and '.join(without)}" if without else ""
-        words = f"\nAll {kept} checks pass{left_out}: {exercise.id} is done."
+        words = f"\nAll {passed} checks pass{left_out}: {exercise.id} is done."
         click.secho(words, fg="green", bold=True)
         what = "the challenge" if exercise.is_challenge else f"step {exercise.number},"
         click.echo(f"Congratulations, you have finished {what} {exercise.title}!")
