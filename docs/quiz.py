@@ -94,7 +94,7 @@ def reasons(question):
     """Why each option is right or not, the right one first."""
     parts = []
     for number, option in enumerate(question.options):
-        sign = "Right" if option.is_right else "Not this one"
+        sign = "Right" if option.is_right else "Not quite"
         text = f'<div class="of">{shown(question, option)}</div>'
         why = f'<div class="why"><strong>{sign}.</strong> {markdown(option.why)}</div>'
         parts.append(f'<li data-option="{number}">{text}{why}</li>')
@@ -122,7 +122,7 @@ def rules(question):
         above, below = (question.lines[number].strip() for number in (rule.above, rule.below))
         where = "directly above" if rule.directly else "above"
         of = f"<code>{html.escape(above)}</code> {where} <code>{html.escape(below)}</code>"
-        why = f'<div class="why"><strong>Not yet.</strong> {markdown(rule.why)}</div>'
+        why = f'<div class="why"><strong>Not quite.</strong> {markdown(rule.why)}</div>'
         parts.append(
             f'<li data-above="{rule.above}" data-below="{rule.below}"{directly}>'
             f'<div class="of">{of}</div>{why}</li>'

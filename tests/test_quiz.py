@@ -18,7 +18,7 @@ from harness.browser import NO_BROWSER, launch, new_context
 from harness.missing import missing
 from workshop import answers, questions
 from workshop.cli import main_group
-from workshop.commands import learner
+from workshop.commands import quiz
 from workshop.steps import all_exercises, write_files
 
 EXERCISES = [exercise for exercise in all_exercises() if not exercise.is_challenge]
@@ -223,13 +223,13 @@ def typed(exercise, right=True):
 def test_quiz_says_at_once_what_is_right_and_counts_it(exercise):
     code, output = run("quiz", exercise.number, input="\n".join(typed(exercise)) + "\n")
     assert (code, output.count("Right.\n")) == (0, 3), output
-    assert "3 of 3 right." in output and "Not this one." not in output
+    assert "3 of 3 right." in output and "Not quite." not in output
 
 
 def test_quiz_says_why_a_wrong_answer_is_wrong_and_what_is_right():
     code, output = run("quiz", 3, input="\n".join(typed(EXERCISES[2], right=False)) + "\n")
     words = " ".join(output.split())
-    assert (code, output.count("Not this one.\n")) == (0, 3)
+    assert (code, output.count("Not quite.\n")) == (0, 3)
     assert "a handler that returns ends its connection, so is there a loop?" in words
     assert "In the right order: @app.websocket(" in words
     assert "0 of 3 right." in output
@@ -250,7 +250,7 @@ def test_quiz_asks_again_for_what_is_no_answer_and_stops_when_input_ends():
 )
 def test_quiz_is_about_the_step_that_one_is_at(started, asked, monkeypatch):
     progress = type("Progress", (), {"started": started})
-    monkeypatch.setattr(learner, "read_progress", progress)
+    monkeypatch.setattr(quiz, "read_progress", progress)
     assert f"{asked}: 3 questions" in run("quiz")[1]
 
 
@@ -378,7 +378,7 @@ def test_the_questions_work_by_keyboard_and_without_a_server_and_survive_a_reloa
 
         await page.reload()
         await expect(wrong).to_be_checked()
-        await expect(verdict).to_contain_text("Not this one.")
+        await expect(verdict).to_contain_text("Not quite.")
         await expect(order.get_by_role("status")).to_contain_text("Right.")
         await page.get_by_role("button", name="Start over").press("Enter")
         await expect(wrong).not_to_be_checked()

@@ -3,7 +3,7 @@
 import click
 
 from workshop import environment, machine, serving, steps
-from workshop.commands import COMMAND, classroom, lab, learner, maintenance, site
+from workshop.commands import COMMAND, classroom, lab, learner, maintenance, quiz, site
 from workshop.learner import LearnerProblem
 
 PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed, steps.UnknownFile)
@@ -48,7 +48,7 @@ def main_group(context):
 
 for command in (
     *(learner.run, learner.start, learner.check, learner.hint, learner.diff),
-    *(learner.quiz, learner.doctor),
+    *(quiz.quiz, learner.doctor),
     *(maintenance.test, classroom.branches, classroom.release, classroom.answers),
     *(lab.fault, site.docs, site.notebooks, lab.bench, maintenance.carry),
     maintenance.lock,
