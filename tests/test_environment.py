@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ import psutil
 import pytest
 from repo import copy_repository
 
+from workshop import installing
 from workshop.cli import main_group
 
 BASE = Path(getattr(sys, "_base_executable", sys.executable))  # not the one in .venv
@@ -112,23 +114,49 @@ def test_it_is_made_once_then_used_and_made_again_when_half_made_or_of_another_p
     assert not (small / ".venv.old").exists()
 
 
-def test_without_a_network_the_reason_is_one_sentence_and_what_was_there_stays(small):
+@pytest.fixture(params=["refuses", "is silent"])
+def port(request):
+    """A port on which nobody listens, or nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        if request.param == "refuses":
+            server.close()
+            yield 9
+        else:
+            yield server.getsockname()[1]
+
+
+def test_without_a_network_the_reason_is_one_sentence_and_what_was_there_stays(small, port):
     (small / ".venv").mkdir()
     (small / ".venv/mine.txt").write_text("kept", encoding="utf-8")
-    closed = "http://127.0.0.1:9/simple"  # nobody listens on this port
     settings = {
-        "PIP_INDEX_URL": closed,
+        "PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple",
         "PIP_EXTRA_INDEX_URL": "",
         "PIP_FIND_LINKS": "",
         "PIP_RETRIES": "0",
+        "PIP_TIMEOUT": "4",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_NO_CACHE_DIR": "1",
     }
     code, output = workshop(small, "run", before=QUICKLY, **settings)
     assert code == 1
     assert "no package index can be reached" in output.splitlines()[-1]
+    assert ("waiting for the package index" in output) == (port != 9)
     assert [path.name for path in (small / ".venv").iterdir()] == ["mine.txt"]
     assert not (small / ".venv.old").exists()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_in_the_place_of_venv_is_replaced_or_stays(fails, monkeypatch, tmp_path):
+    place, aside = tmp_path / ".venv", tmp_path / ".venv.old"
+    monkeypatch.setattr(installing, "VENV", place)
+    monkeypatch.setattr(installing, "SET_ASIDE", aside)
+    monkeypatch.setattr(installing, "UNFINISHED", place / "unfinished")
+    place.write_text("a file", encoding="utf-8")
+    with suppress(OSError), installing._kept_unless_replaced():
+        place.mkdir()
+        if fails:
+            raise OSError
+    assert (place.is_file(), aside.exists()) == (fails, False)
 
 
 @pytest.mark.thorough

@@ -12,12 +12,14 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 from workshop import machine, venv
 from workshop.tied import end
 from workshop.venv import PYTHON, ROOT, SET_ASIDE, SETS, STAMP, UNFINISHED, VENV
 
+SILENCE = 2  # seconds after which a user is told what is waited for
 # What pip may be told by a user's settings: where packages come from, and nothing of where they go.
 PIP_SETTINGS = {
     *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert"),
@@ -85,7 +87,7 @@ def _kept_unless_replaced():
             shutil.rmtree(VENV)
         else:
             print(f"Making .venv again, because {_what_is_wrong()}.", flush=True)
-            shutil.rmtree(SET_ASIDE, ignore_errors=True)  # what replaced it was complete
+            _remove(SET_ASIDE)  # what replaced it was complete
             VENV.rename(SET_ASIDE)
     try:
         yield
@@ -94,7 +96,14 @@ def _kept_unless_replaced():
         if SET_ASIDE.exists():
             SET_ASIDE.rename(VENV)
         raise
-    shutil.rmtree(SET_ASIDE, ignore_errors=True)
+    _remove(SET_ASIDE)
+
+
+def _remove(path):
+    """Delete a folder as far as possible, or a file that has the name of one."""
+    if path.is_file():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _what_is_wrong():
@@ -128,7 +137,9 @@ def _install(last, lock):
     with _Progress(f"Installing {SETS[last]}", len(packages)) as progress:
         options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
         pip = ["install", *options, "-r", str(requirements)]
-        output = _run(PYTHON, "pip", pip, _pip_environ(lock), lock, progress.show)
+        environ = _pip_environ(lock)
+        progress.wait_for("the package index")
+        output = _run(PYTHON, "pip", pip, environ, lock, progress.show)
     if missing := _missing(packages, output):
         raise EnvironmentFailed(
             f"pip says that all is installed, but .venv lacks {', '.join(missing)}: "
@@ -216,25 +227,47 @@ def cause(output):
 
 
 class _Progress:
-    """A line that says what is being done and how far it is; it moves on a terminal only."""
+    """A line that says what is being done and how far it is; it moves on a terminal only.
+
+    If nothing is done after a while, it says what is waited for, if that is known.
+    """
 
     def __init__(self, title, total=0):
         self.title, self.total, self.done = title, total, 0
+        self.timer = self.waiting = None
         self.started = time.monotonic()
 
     def __enter__(self):
         print(f"{self.title} …", end="" if machine.is_terminal(sys.stdout) else "\n", flush=True)
         return self
 
+    def wait_for(self, what):
+        """Say what is waited for if nothing is done within some seconds."""
+        self.timer = threading.Timer(SILENCE, self._say_waiting, [what])
+        self.timer.daemon = True
+        self.timer.start()
+
+    def _say_waiting(self, what):
+        if self.done == 0:
+            self.waiting = f"waiting for {what}"
+            if machine.is_terminal(sys.stdout):
+                self.show("")
+            else:
+                print(f"  {self.waiting}", flush=True)
+
     def show(self, line):
         self.done += line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring "))
         if machine.is_terminal(sys.stdout):
             stage = f"{self.done} of {self.total}" if self.total else ""
+            if self.done == 0 and self.waiting:
+                stage = self.waiting
             if line.startswith("Installing collected packages"):
                 stage = "unpacking"
             print(f"\r\033[K{self.title} … {stage}", end="", flush=True)
 
     def __exit__(self, kind, error, trace):
+        if self.timer:
+            self.timer.cancel()
         seconds = time.monotonic() - self.started
         result = "stopped" if kind else f"done in {seconds:.0f} s"
         is_terminal = machine.is_terminal(sys.stdout)
