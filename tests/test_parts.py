@@ -4,6 +4,7 @@ import functools
 import http.server
 import io
 import re
+import shutil
 import socket
 import sys
 import threading
@@ -284,7 +285,7 @@ def test_the_copy_of_ones_own_work_leaves_out_what_tools_made_and_comes_back(fol
     for name in (".venv", "__pycache__", "static"):
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "some.css").write_text("", encoding="utf-8")
-    kept = learner.go_on(steps.find_exercise("4"))
+    kept, _ = learner.go_on(steps.find_exercise("4"))
     assert sorted(path.name for path in kept.iterdir()) == [
         *("Pipfile", "static", "templates", "websocket.py")
     ]
@@ -293,6 +294,33 @@ def test_the_copy_of_ones_own_work_leaves_out_what_tools_made_and_comes_back(fol
     assert is_own()
     assert learner.Progress().started == "03_echo"
     assert done() == ["03_echo"]
+
+
+def test_ones_own_work_gets_the_files_that_only_the_workshop_has(folder):
+    own_work("6")
+    (folder / "tcp.py").unlink()
+    (folder / "static/css/websocket.css").unlink()
+    code, output = run("start", "7", "--mine")
+    assert code == 0
+    added = "log.py, static/css/websocket.css, tcp.py"
+    assert f"Added files that were missing: {added}.\n" in output
+    start = steps.find_exercise("7").start
+    assert all((folder / name).read_bytes() == start[name] for name in added.split(", "))
+    assert is_own()
+    (attempt,) = learner.attempts()
+    assert not (attempt / "tcp.py").exists()
+    assert "Added" not in run("start", "7", "--mine")[1]
+
+
+def test_a_file_in_the_place_of_a_folder_is_no_reason_to_lose_it(folder):
+    own_work("3")
+    shutil.rmtree(folder / "static")
+    (folder / "static").write_text("mine", encoding="utf-8")
+    code, output = run("start", "4", "--mine")
+    assert code == 1
+    assert "websocket/ cannot be written to" in output
+    assert (folder / "static").read_text(encoding="utf-8") == "mine"
+    assert learner.Progress().started == "03_echo"
 
 
 def test_if_no_copy_can_be_made_nothing_has_changed(folder, monkeypatch):

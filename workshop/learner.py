@@ -8,6 +8,7 @@ between the two renames, the next one puts that back.
 import contextlib
 import difflib
 import json
+import os
 import queue
 import shutil
 import tempfile
@@ -203,9 +204,10 @@ def _differs_from(start):
 
 
 def go_on(exercise):
-    """Begin an exercise with what is in websocket/; returns where a copy of that is now.
+    """Begin an exercise with what is in websocket/, and with the files of its start that it lacks.
 
-    The copy leaves out environments and what tools have made. Raises LearnerProblem.
+    Returns where a copy of what was there is now, and the names of the files that were added. The
+    copy leaves out environments and what tools have made. Raises LearnerProblem.
     """
     require_folder()
     progress = Progress()
@@ -220,9 +222,20 @@ def go_on(exercise):
             shutil.rmtree(folder, ignore_errors=True)
         why = getattr(error, "strerror", None) or "a file cannot be read"
         raise LearnerProblem(f"websocket/ cannot be copied to attempts/: {why}") from None
+    added = _add_missing(exercise.start)
     progress.started = exercise.id
     progress.save()
-    return kept
+    return kept, added
+
+
+def _add_missing(files):
+    """Add those files to websocket/ that are not there; returns their names."""
+    missing = [name for name in files if not os.path.lexists(FOLDER / name)]
+    try:
+        write_files({name: files[name] for name in missing}, FOLDER)
+    except OSError as error:
+        raise LearnerProblem(f"websocket/ cannot be written to: {error.strerror}") from None
+    return missing
 
 
 def _new_folder():

@@ -80,7 +80,8 @@ def start(exercise, back, whose):
     EXERCISE is a step's number, or the name of a step or a challenge; by default, it's the first
     step that isn't done. It starts from the solution of the step before. If websocket/ contains
     your own work on that step, you choose whether to go on with it or to take the workshop's
-    solution. Either way, what is in websocket/ now is kept in attempts/.
+    solution. If you go on, files that only the workshop's solution has are added. Either way, what
+    is in websocket/ now is kept in attempts/.
     """
     from workshop import learner
 
@@ -105,8 +106,11 @@ def start(exercise, back, whose):
         return
     is_mine = whose == "mine" if whose else goes_on_with_own(chosen)
     if is_mine:
-        kept = learner.go_on(chosen)
-        click.echo(f"A copy of your work is in attempts/{kept.name}.\n")
+        kept, added = learner.go_on(chosen)
+        click.echo(f"A copy of your work is in attempts/{kept.name}.")
+        if added:
+            click.echo(f"Added files that were missing: {', '.join(added)}.")
+        click.echo()
     else:
         say_kept(learner.start(chosen))
     show_task(chosen)
