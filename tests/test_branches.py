@@ -17,7 +17,7 @@ EXERCISES = all_exercises()
 PARTS = ["README.md", "workshop", "steps", "harness", "Pipfile", "Pipfile.lock", "pyproject.toml"]
 PARTS += [".gitignore"]
 AROUND = {"README.md", "conftest.py", "Pipfile", "Pipfile.lock", "pyproject.toml", ".gitignore"}
-PLAIN = {"01_structure", "03_binary"}  # an empty folder, and a challenge
+PLAIN = {"01_structure", "03_binary"}  # a start with gaps, and a challenge
 # In an exercise nothing will come, and one test that fails is enough.
 OPTIONS = {"exercise": ("-x", "--deadline=0.3", "--patience=1"), "solution": ()}
 
@@ -126,7 +126,6 @@ def test_a_branch_holds_what_the_exercise_holds(exercise, made, root):
     for kind, project in (("exercise", exercise.start), ("solution", exercise.solution)):
         expected = tests | {f"websocket/{name}": content for name, content in project.items()}
         held = files_of(made, f"{kind}/{exercise.id}")
-        held.pop("websocket/.gitkeep", None)
         assert around <= set(held)
         assert {name: held[name] for name in held if name not in around} == expected
 
@@ -158,8 +157,7 @@ def test_on_a_branch_pytest_fails_for_the_exercise_and_passes_for_the_solution(
     for kind in ("exercise", "solution"):
         folder = tmp_path / kind
         git(tmp_path, "clone", "-q", "-b", f"{kind}/{exercise.id}", made, folder)
-        if exercise.start or kind == "solution":
-            assert (folder / "websocket").is_dir()
+        assert (folder / "websocket").is_dir()
         temporary = f"--basetemp={tmp_path / 'temporary'}"  # or it tidies up after other runs
         options = ["-q", "-p", "no:xdist", temporary, *OPTIONS[kind], *chosen]
         code, output = run_pytest(folder, *options)

@@ -48,7 +48,7 @@ RUN_BY = {
     "py -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
     "python3 -m workshop test": "tests/test_command.py::test_without_a_browser_its_tests_are",
     "python3 -m workshop test steps/01_structure": "tests/test_layout.py::test_the_steps_own_tests",
-    "python3 -m workshop start 1": "tests/test_learner.py::test_start_1_starts_from_an_empty",
+    "python3 -m workshop start 1": "tests/test_learner.py::test_start_1_starts_from_a_skeleton",
     "python3 -m workshop start 2": "tests/test_learner.py::test_a_finished_exercise_is_noted",
     "python3 -m workshop start 3": "tests/test_learner.py::test_start_shows_the_task",
     "python3 -m workshop start 4": "tests/test_learner.py::test_an_earlier_attempt_is_kept",
@@ -375,7 +375,7 @@ def test_all_that_a_solution_newly_uses_is_explained_before_your_turn(step, site
 
 def test_names_that_a_solution_newly_uses_are_found():
     steps = {each.id: new_names(each) for each in all_exercises()}
-    assert steps["01_structure"] == {"Quart", "render_template", "config", "get"}
+    assert steps["01_structure"] == {"config", "get"}
     assert steps["03_echo"] == {"websocket", "receive", "send"}
     assert {"WebSocket", "addEventListener", "location", "submit"} <= steps["04_javascript"]
     assert {"TaskGroup", "put_nowait", "start_server", "post"} <= steps["05_broadcast"]

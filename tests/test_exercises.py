@@ -103,7 +103,7 @@ def code_lines(text):
 def test_an_exercise_says_what_a_learner_and_an_instructor_need(exercise):
     names = {"title", "minutes", "objectives", "task", "hints", "mistakes"}
     text = (exercise.folder / "exercise.toml").read_text(encoding="utf-8")
-    assert set(tomllib.loads(text)) - {"variants", "parts"} == names
+    assert set(tomllib.loads(text)) - {"gaps", "variants", "parts"} == names
     assert exercise.title
     assert 5 <= exercise.minutes <= 60
     assert exercise.objectives
@@ -133,6 +133,21 @@ def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
     checks = check(start, tests, deadline=DEADLINE / 2, thorough=RUNS_ALL)
     failed = [one for one in checks if one.outcome == "failed"]
     assert failed, "the start is solved already"
+    for one in failed:
+        assert not NO_SENTENCE.search(one.reason), (one.words, one.reason)
+
+
+GAPS = [(exercise, gap) for exercise in EXERCISES for gap in exercise.gaps]
+
+
+@pytest.mark.parametrize(("exercise", "gap"), GAPS)
+def test_each_gap_is_a_comment_that_a_check_misses(exercise, gap, tmp_path):
+    assert exercise.previous is None, "another exercise starts where the one before ends"
+    assert re.fullmatch(r"(# Gap: .+|\s*<!-- Gap: .+ -->)\n", gap.replace)
+    project = write_files(gap.applied_to(exercise.solution), tmp_path / "websocket")
+    checks = check(project, test_files(exercise.tests[0]))
+    failed = [one for one in checks if one.outcome == "failed"]
+    assert failed, checks
     for one in failed:
         assert not NO_SENTENCE.search(one.reason), (one.words, one.reason)
 

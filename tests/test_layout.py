@@ -96,6 +96,12 @@ def test_changes_names_exactly_what_differs_from_the_step_before(before, step, f
     assert set(re.findall(r"`([^`]+)`", section(step, "Changes"))) == differ
 
 
+def test_changes_of_the_first_step_names_the_files_with_gaps():
+    first = all_exercises()[0]
+    named = re.findall(r"`([^`]+)`", section(first.folder, "Changes"))
+    assert sorted(named) == sorted(first.changes)
+
+
 def test_the_broken_line_fails_the_test_that_the_readme_names(step, tmp_path, root):
     text = section(step, "Break it")
     name, test = re.search(r"line of `(.+?)`.*Then `(\w+)` fails", text, re.DOTALL).groups()

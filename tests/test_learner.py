@@ -46,9 +46,18 @@ def test_the_steps_that_go_further_can_be_started(learner, number):
     assert (learner.folder / "websocket.py").read_bytes() == before.read_bytes()
 
 
-def test_start_1_starts_from_an_empty_folder(learner):
-    learner("start", "1")
-    assert [path.name for path in learner.folder.iterdir()] == ["progress.json"]
+def test_start_1_starts_from_a_skeleton_with_three_gaps(learner):
+    learner.write("websocket.py", "mine = True\n")
+    code, output = learner("start", "1")
+    assert code == 0, output
+    assert "websocket/ holds this step's files, with 3 gaps to fill." in output
+    texts = [path.read_text("utf-8") for path in learner.folder.rglob("*") if path.is_file()]
+    assert sum(text.count("Gap: ") for text in texts) == 3
+    (attempt,) = (learner.clone / "attempts").iterdir()
+    assert (attempt / "websocket.py").read_text(encoding="utf-8") == "mine = True\n"
+    code, output = learner("check")
+    assert code == 1
+    assert "Fix this first" in output and "is there an @app.get for it?" in output
 
 
 def test_an_earlier_attempt_is_kept_and_can_be_brought_back(learner):

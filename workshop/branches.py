@@ -36,7 +36,7 @@ About {minutes} minutes. When it is done, you can:
 
 ## Your task
 
-Your project is the folder `websocket/`{start}.
+Your project is the folder `websocket/`.
 
 {task}
 ## Run it
@@ -232,7 +232,6 @@ def _around(exercise):
         minutes=exercise.minutes,
         objectives="".join(f"- {objective}\n" for objective in exercise.objectives),
         task=exercise.task,
-        start="" if exercise.start else ", which is empty",
     )
     pipfile = (ROOT / "Pipfile").read_text(encoding="utf-8").partition("\n[scripts]")[0]
     files = {
@@ -243,8 +242,6 @@ def _around(exercise):
         "conftest.py": (STEPS / "conftest.py").read_bytes(),
         ".gitignore": b".venv*/\n__pycache__/\n.pytest_cache/\n",
     }
-    if not exercise.start:
-        files["websocket/.gitkeep"] = b""  # git keeps no empty folder
     for path in (ROOT / "harness").glob("*.py"):
         files[f"harness/{path.name}"] = path.read_bytes()
     for folder in exercise.tests:

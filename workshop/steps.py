@@ -31,6 +31,22 @@ class UnknownTarget(Exception):
 
 
 @dataclass(frozen=True)
+class Gap:
+    """What a learner fills in where there is no step before: one place in one file."""
+
+    file: str
+    find: str  # what stands in the file of the solution, exactly once
+    replace: str  # a comment that says what to write there
+
+    def applied_to(self, files):
+        """The files of a project with this gap; raises ValueError if there is no one place."""
+        code = files[self.file].decode()
+        if code.count(self.find) != 1:
+            raise ValueError(f"{self.file} should have `find` exactly once: {self.find!r}")
+        return {**files, self.file: code.replace(self.find, self.replace).encode()}
+
+
+@dataclass(frozen=True)
 class Mistake:
     """What people get wrong in an exercise: one place in one file, and what they are told then."""
 
@@ -43,10 +59,7 @@ class Mistake:
 
     def applied_to(self, files):
         """The files of a project with this mistake; raises ValueError if there is no one place."""
-        code = files[self.file].decode()
-        if code.count(self.find) != 1:
-            raise ValueError(f"{self.file} should have `find` exactly once: {self.name}")
-        return {**files, self.file: code.replace(self.find, self.replace).encode()}
+        return Gap(self.file, self.find, self.replace).applied_to(files)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class Variant:
         """The files of a project written this way; raises ValueError if there is no one place."""
         if not self.find:
             return {**files, self.file: self.replace.encode()}
-        return Mistake(self.name, self.file, self.find, self.replace, [], "").applied_to(files)
+        return Gap(self.file, self.find, self.replace).applied_to(files)
 
 
 @dataclass(frozen=True)
@@ -144,6 +157,11 @@ class Exercise:
         return self._toml["hints"]
 
     @cached_property
+    def gaps(self) -> list[Gap]:
+        """What its start leaves out of its solution; only the first exercise has any."""
+        return [Gap(**gap) for gap in self._toml.get("gaps", [])]
+
+    @cached_property
     def mistakes(self) -> list[Mistake]:
         """What people really get wrong; each is proved."""
         return [Mistake(**mistake) for mistake in self._toml["mistakes"]]
@@ -191,14 +209,16 @@ class Exercise:
 
     @property
     def start(self):
-        """The files that one starts from: the solution of the exercise before."""
-        return self.previous.solution if self.previous else {}
+        """The files that one starts from: the solution of the one before, or its own with gaps."""
+        if self.previous:
+            return self.previous.solution
+        files = self.solution
+        for gap in self.gaps:
+            files = gap.applied_to(files)
+        return files
 
     def write_to(self, folder):
-        """Write the finished project into a folder, which is made if need be; returns the folder.
-
-        The start of an exercise is what the one before writes.
-        """
+        """Write the finished project into a folder, which is made if need be; returns it."""
         return write_files(self.solution, folder)
 
 

@@ -114,8 +114,9 @@ def start(exercise, back, whose):
     else:
         say_kept(learner.start(chosen))
     show_task(chosen)
-    before = chosen.previous
-    where = f"holds the workshop's solution of {before.heading}" if before else "is empty"
+    where = f"holds this step's files, with {len(chosen.gaps)} gaps to fill"
+    if chosen.previous:
+        where = f"holds the workshop's solution of {chosen.previous.heading}"
     where = "holds your own work" if is_mine else where
     click.echo(f"\nYour folder websocket/ {where}. Go on from there, then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
