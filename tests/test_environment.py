@@ -134,13 +134,14 @@ def test_without_a_network_the_reason_is_one_sentence_and_what_was_there_stays(s
         "PIP_FIND_LINKS": "",
         "PIP_RETRIES": "0",
         "PIP_TIMEOUT": "4",
+        "PIP_DEFAULT_TIMEOUT": "4",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_NO_CACHE_DIR": "1",
     }
     code, output = workshop(small, "run", before=QUICKLY, **settings)
     assert code == 1
     assert "no package index can be reached" in output.splitlines()[-1]
-    assert ("waiting for the package index" in output) == (port != 9)
+    assert port == 9 or "waiting for the package index" in output
     assert [path.name for path in (small / ".venv").iterdir()] == ["mine.txt"]
     assert not (small / ".venv.old").exists()
 

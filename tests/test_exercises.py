@@ -140,7 +140,7 @@ def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
 GAPS = [(exercise, gap) for exercise in EXERCISES for gap in exercise.gaps]
 
 
-@pytest.mark.parametrize(("exercise", "gap"), GAPS)
+@pytest.mark.parametrize(("exercise", "gap"), GAPS, ids=[gap.file for _, gap in GAPS])
 def test_each_gap_is_a_comment_that_a_check_misses(exercise, gap, tmp_path):
     assert exercise.previous is None, "another exercise starts where the one before ends"
     assert re.fullmatch(r"(# Gap: .+|\s*<!-- Gap: .+ -->)\n", gap.replace)
