@@ -1,6 +1,7 @@
 """The linter of the workshop: no exercise is solved at its start, and no mistake goes unnoticed."""
 
 import difflib
+import json
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import batching
 import pytest
 from forking import CAN_FORK, FORKS
 from repo import ROOT, RUNS_ALL
@@ -193,28 +195,68 @@ def chosen_tests(exercise, names):
     return [*paths, "-m", " or ".join(["not (browser or redis)", *slow])]
 
 
+@pytest.mark.long
+def test_each_mistake_fails_the_test_it_names_and_is_told_what_to_look_at(exercise, tmp_path):
+    # All in one process, which has one browser; what differs there is tried by itself.
+    projects = [
+        write_files(mistake.applied_to(exercise.solution), tmp_path / str(number))
+        for number, mistake in enumerate(exercise.mistakes)
+    ]
+    results = try_together(exercise, projects, tmp_path / "tries.json")
+    for mistake, project, checks in zip(exercise.mistakes, projects, results, strict=True):
+        try:
+            assert_told(exercise, mistake, checks)
+        except AssertionError:
+            assert_told(exercise, mistake, check(project, chosen_tests(exercise, mistake.fails)))
+
+
+def try_together(exercise, projects, file):
+    """What the tests say of each project with a mistake, tried in one process."""
+    paths, left = test_files(exercise.tests[0]), list(range(len(projects)))
+    results = [[] for _ in projects]
+    while left:
+        tries = [(str(projects[n]), names_to_try(exercise, exercise.mistakes[n])) for n in left]
+        file.write_text(json.dumps(tries), encoding="utf-8")
+        for one in check(projects[0], [*paths, "-p", "batching", f"--tries={file}"]):
+            if one.outcome in ("passed", "failed") and "#" in one.words:
+                number, one.words = batching.number_and_words(one.words)
+                results[left[number]].append(one)
+        # Where one of them ended the process, the ones after it are tried in another.
+        ended = [n for n in left if results[n]] or left[:1]
+        left = [n for n in left if n > ended[-1]]
+    return results
+
+
+def names_to_try(exercise, mistake):
+    """The tests to try a mistake with in one process; none for all but the slow ones."""
+    everything = is_tried_with_all_tests(exercise) or mistake.fails == ["all"]
+    return [] if everything else mistake.fails[:1]
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("exercise", "mistake"),
     [pytest.param(*both, id=f"{both[0].id}: {both[1].name}") for both in MISTAKES],
 )
-def test_a_mistake_fails_the_tests_it_names_and_is_told_what_to_look_at(
-    exercise, mistake, tmp_path
-):
+def test_a_mistake_fails_all_the_tests_it_names_and_no_other(exercise, mistake, tmp_path):
     project = write_files(mistake.applied_to(exercise.solution), tmp_path / "websocket")
-    checks = check(project, chosen_tests(exercise, mistake.fails))
+    assert_told(exercise, mistake, check(project, chosen_tests(exercise, mistake.fails)))
+
+
+def assert_told(exercise, mistake, checks):
+    """Assert that a mistake fails what it names, and that it is told what to look at."""
     failed = [one for one in checks if one.outcome == "failed"]
+    assert failed, f"{mistake.name}: {checks}"
     if mistake.fails == ["all"]:
         # All that load the app; the Pipfile's are about another file.
         passed = {one.name for one in checks if one.outcome == "passed"}
-        assert all("pipfile" in name for name in passed)
+        assert all("pipfile" in name for name in passed), mistake.name
     elif is_tried_with_all_tests(exercise):
-        assert {one.name for one in failed} == set(mistake.fails)
-    else:
-        assert failed, checks
+        assert {one.name for one in failed} == set(mistake.fails), mistake.name
     told = f"{failed[0].reason}\n{failed[0].console}"
-    assert mistake.says in told, told
+    assert mistake.says in told, f"{mistake.name}: {told}"
     shown = what_check_says(exercise, mistake).removeprefix("The browser's console says: ")
-    again = f"{told}\n`python docs/capture.py mistakes` captures it again"
+    again = f"{mistake.name}: {told}\n`python docs/capture.py mistakes` captures it again"
     # Without a place, and up to the first number, path or text that was received: they vary.
     shown = re.sub(r"^\S+, line \d+:? ", "", shown)
     assert re.split(r"[\d'/\[]", shown)[0] in told, again
