@@ -5,6 +5,7 @@ _static/site.css: added lines are `ins`, and removed ones, which are not copied,
 """
 
 import difflib
+import functools
 import html
 import json
 import re
@@ -24,6 +25,7 @@ TEXT = re.compile("<[^>]*>")  # what is no text in a line of HTML
 INDENTED = re.compile(r"(?P<indent>(?:<span class=\"w\">)?\s*(?:</span>)?)(?P<code>.*)")
 
 
+@functools.cache  # most of the files differ in one place from another that is shown
 def colored(code, name):
     """The lines of a file, in the HTML that highlights them."""
     lexer = get_lexer_by_name(language(name), stripnl=False)
