@@ -13,7 +13,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 SNIPPETS = DOCS / "snippets"
 CAPTURED = DOCS / "captured/snippets"
-SECONDS = 5
+SECONDS = 30  # for the slowest machine; most take less than one
 UTF_8 = {"PYTHONUTF8": "1"}
 
 
