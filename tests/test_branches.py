@@ -2,6 +2,8 @@
 
 import io
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -17,6 +19,7 @@ EXERCISES = all_exercises()
 PARTS = ["README.md", "workshop", "steps", "harness", "Pipfile", "Pipfile.lock", "pyproject.toml"]
 PARTS += [".gitignore"]
 AROUND = {"README.md", "conftest.py", "Pipfile", "Pipfile.lock", "pyproject.toml", ".gitignore"}
+AROUND |= {"requirements.txt"}
 PLAIN = {"01_structure", "03_binary"}  # a start with gaps, and a challenge
 # In an exercise nothing will come, and one test that fails is enough.
 OPTIONS = {"exercise": ("-x", "--deadline=0.3", "--patience=1"), "solution": ()}
@@ -222,17 +225,107 @@ def test_release_pushes_one_solution_or_all_exercises_and_never_another(reposito
 
     (repository / "steps/03_echo/websocket.py~").write_text("an editor left this", encoding="utf-8")
     assert "moved" not in workshop(repository, "branches")[1]
-    with (repository / "steps/01_structure/websocket.py").open("a", encoding="utf-8") as file:
+    with (repository / "steps/03_echo/websocket.py").open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     code, output = workshop(repository, "release", "3", "--to", str(remote))
     assert code == 1
     assert "is not what the steps make now" in output
-    assert "moved" in workshop(repository, "branches")[1]
-    code, output = workshop(repository, "release", "3", "--to", str(remote))
-    assert code == 1
-    assert "non-fast-forward" in output
-    assert "--force replaces what is there" in output
-    assert workshop(repository, "release", "3", "--to", str(remote), "--force")[0] == 0
+
+
+def test_a_correction_is_a_commit_on_top_of_what_was_released(repository, tmp_path):
+    remote, learners = tmp_path / "remote.git", tmp_path / "learners"
+    git(tmp_path, "init", "-q", "--bare", remote)
+    workshop(repository, "branches")
+    output = workshop(repository, "release", "2", "--exercise", "--to", str(remote))[1]
+    assert "git symbolic-ref HEAD refs/heads/exercise/02_install" in output
+    git(remote, "symbolic-ref", "HEAD", "refs/heads/exercise/02_install")
+    git(tmp_path, "clone", "-q", remote, learners)
+    before = heads(repository)
+    assert "exercise/02_install unchanged" in workshop(repository, "branches")[1]
+    assert heads(repository) == before, "a release alone moves nothing"
+
+    task = repository / "steps/02_install/exercise.toml"
+    text = task.read_text(encoding="utf-8").replace('title = "', 'title = "Corrected: ')
+    task.write_text(text, encoding="utf-8")
+    output = workshop(repository, "branches")[1]
+    assert "exercise/02_install corrected" in output
+    assert "solution/02_install moved" in output, "nobody has it yet"
+    assert "exercise/03_echo unchanged" in output, "its own files are the same"
+    again = heads(repository)
+    assert "corrected" not in workshop(repository, "branches")[1]
+    assert heads(repository) == again
+    output = workshop(repository, "release", "2", "--exercise", "--to", str(remote))[1]
+    assert "02_install pushed to" in output
+    assert "symbolic-ref" not in output
+    git(learners, "pull", "-q", "--ff-only")
+    assert "Corrected" in (learners / "README.md").read_text(encoding="utf-8")
+
+    # Somebody else with the same sources makes the same commits, once they have fetched.
+    another = tmp_path / "another"
+    git(tmp_path, "clone", "-q", repository, another)
+    git(another, "remote", "add", "class", remote)
+    git(another, "fetch", "-q", "class")
+    for name in heads(repository).split()[::2]:
+        if name != "main":
+            git(another, "update-ref", "-d", f"refs/remotes/origin/{name}")
+    (another / "steps/02_install/exercise.toml").write_text(text, encoding="utf-8")
+    workshop(another, "branches")
+    line = next(line for line in heads(repository).splitlines() if "exercise/02_install" in line)
+    assert line in heads(another).splitlines()
+
+
+def test_a_learner_can_compare_and_continue_as_the_readme_says(made, tmp_path):
+    learner = tmp_path / "learner"
+    git(tmp_path, "clone", "-q", "-b", "exercise/03_echo", made, learner)
+    readme = (learner / "README.md").read_text(encoding="utf-8")
+    mine = learner / "websocket/websocket.py"
+    mine.write_text("# mine\n", encoding="utf-8")
+    for line in re.findall(r"^git .+$", readme, re.MULTILINE):
+        words = shlex.split(line.replace("NEXT", "04_javascript"))[1:]
+        who = ["-c", "user.name=i", "-c", "user.email=i@example.invalid"]
+        printed = git(learner, *who, *words)
+        if words[0] == "diff":
+            assert "-# mine" in printed
+            assert "+@app.websocket" in printed
+    assert mine.read_text(encoding="utf-8") == "# mine\n"
+    assert "JavaScript" in (learner / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.thorough
+@pytest.mark.network
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", ["pip", "pipenv"])
+def test_the_readme_of_a_branch_sets_up_what_its_tests_need(way, made, tmp_path):
+    folder = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "-b", "solution/03_echo", made, folder)
+    python = folder / ".venv" / ("Scripts/python" if os.name == "nt" else "bin/python")
+    settings = {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_IGNORE_VIRTUALENVS": "1"}
+    ours = ("PIPENV_", "VIRTUAL_ENV", "PYTEST_", "WORKSHOP_")
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    steps = {
+        "pip": [
+            [sys.executable, "-m", "venv", ".venv"],
+            [python, "-m", "pip", "install", "-r", "requirements.txt"],
+        ],
+        "pipenv": [[sys.executable, "-m", "pipenv", "sync", "--dev"]],
+    }
+    test = [python, "-m", "pytest", "-q", "-m", "not browser", "-p", "no:cacheprovider"]
+    for command in [*steps[way], test]:
+        result = subprocess.run(
+            command,
+            cwd=folder,
+            env={**environ, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+        )
+        no_network = "No matching distribution" in result.stdout or "onnection" in result.stdout
+        if result.returncode and no_network and os.environ.get("WORKSHOP_REQUIRE_ALL") != "1":
+            pytest.skip("no network: connect to one that has a package index")
+        assert result.returncode == 0, result.stdout
+    assert " passed" in result.stdout
 
 
 def test_a_remote_that_refuses_gives_gits_own_reason(repository, tmp_path):

@@ -1,20 +1,27 @@
 """The branches for a classroom: exercise/ID and solution/ID, made from the steps.
 
 Each exercise's commit stands on the solution before it, each solution's on its exercise; those of a
-challenge stand on its step's solution. The same sources give the same commits on any machine. Only
-refs and objects are written: the work tree, the index and the current branch stay as they are.
+challenge stand on its step's solution. Once a branch is released, a correction is a commit on top
+of what was released, so that learners can pull it. The same sources and the same released commits
+give the same commits on any machine. Only refs and objects are written: the work tree, the index
+and the current branch stay as they are.
 """
 
 import os
+import re
 import subprocess
+from dataclasses import dataclass
 
 from workshop import machine
+from workshop.installing import requirement
 from workshop.steps import STEPS, all_exercises
-from workshop.venv import ROOT
+from workshop.venv import ROOT, locked
 
 NAME = "Quart WebSocket Workshop"
 EMAIL = "workshop@example.invalid"  # a commit of this committer is one of ours
 FIRST_SECOND = 1767225600  # 2026-01-01; each commit is a minute after the one before
+RELEASED = "refs/workshop/released/"  # what this clone has pushed, also to a remote without a name
+PIPENV = "2026.7.1"  # older ones fail on a Pipfile.lock that names no package index
 PYPROJECT = """\
 [tool.pytest.ini_options]
 testpaths = ["tests"]
@@ -39,22 +46,59 @@ About {minutes} minutes. When it is done, you can:
 Your project is the folder `websocket/`.
 
 {task}
+## Set up
+
+Create an environment in the folder `.venv`, activate it, and install the packages into it. On
+Windows, type `py` instead of `python3`, and `.venv\\Scripts\\activate` instead of the second line.
+
+```console
+python3 -m venv .venv
+source .venv/bin/activate
+pip install -r requirements.txt
+```
+
+If you have pipenv {pipenv} or newer, `pipenv sync --dev` and `pipenv shell` do the same.
+
 ## Run it
 
 ```console
-pipenv sync --dev
-pipenv run quart --app websocket/websocket.py run
+quart --app websocket/websocket.py run
 ```
 
-Then open <http://127.0.0.1:5000>.
+Then open <http://127.0.0.1:5000>. If port 5000 is taken, add `--port 5001`.
 
 ## Check it
 
 ```console
-pipenv run pytest
+pytest
 ```
 
 It fails now; when everything passes, you are done.
+
+## Afterwards
+
+Commit your work to a branch of your own, for example `mine`:
+
+```console
+git switch -c mine
+git add websocket
+git commit -m "My solution"
+```
+
+Once the solution is released, compare it with yours. Don't merge it: both changed the same lines.
+
+```console
+git fetch
+git diff mine origin/solution/{id} -- websocket
+```
+
+To continue with the next exercise and your own work, switch to that exercise's branch, then copy
+your folder into it:
+
+```console
+git switch exercise/NEXT
+git restore --source=mine websocket
+```
 """
 
 
@@ -62,8 +106,19 @@ class BranchProblem(Exception):
     """The branches cannot be made, pushed or deleted; the message says why and what to do."""
 
 
+@dataclass(frozen=True)
+class Released:
+    """A branch's commit as it was released: what a correction of it stands on."""
+
+    commit: str
+    tree: str
+    seconds: int  # since 1970, when it was committed
+
+
 def make(force=False):
-    """Make all branches; returns (branch, "made" | "moved" | "unchanged") for each, in order.
+    """Make all branches; returns a branch and what was done for each, in order.
+
+    That is "made", "corrected" (on top of what was released), "moved" or "unchanged".
 
     Where a branch with somebody's commits is moved, the words say which commit it was at.
 
@@ -72,7 +127,7 @@ def make(force=False):
     """
     require_repository()
     new = _commit_all()
-    old = _present()
+    old, released = _present(), _released()
     updates, results = [], []
     for branch, commit in new.items():
         is_there = branch in old
@@ -81,7 +136,8 @@ def make(force=False):
         if is_there and old[branch]["commit"] == commit:
             results.append((branch, "unchanged"))
             continue
-        results.append((branch, f"moved{_dropped(old[branch])}" if is_there else "made"))
+        moved = "corrected" if branch in released else "moved"
+        results.append((branch, f"{moved}{_dropped(old[branch])}" if is_there else "made"))
         updates.append(f"update refs/heads/{branch} {commit}\n")
     git("update-ref", "--stdin", stdin="".join(updates).encode())
     return results
@@ -134,8 +190,15 @@ def push(remote, branches, force=False):
             )
     refs = [f"refs/heads/{branch}:refs/heads/{branch}" for branch in branches]
     answer = git("push", "--porcelain", *(["--force"] if force else []), remote, *refs)
+    updates = [f"update {RELEASED}{one} {present[one]['commit']}\n" for one in branches]
+    git("update-ref", "--stdin", stdin="".join(updates).encode())
     there = {line.split("\t")[1] for line in answer.splitlines() if line.startswith("=\t")}
     return [branch for branch, ref in zip(branches, refs, strict=True) if ref not in there]
+
+
+def has_default_branch(remote):
+    """Whether a clone of a remote checks out a branch without being told which one."""
+    return bool(git("ls-remote", remote, "HEAD").strip())
 
 
 def exercise_branches():
@@ -173,9 +236,6 @@ def _require_movable(branch, state, force):
 
 def _present():
     fields = "%(refname:short)%00%(objectname)%00%(committeremail:trim)%00%(worktreepath)"
-    known = {
-        f"{kind}/{exercise.id}" for exercise in all_exercises() for kind in ("exercise", "solution")
-    }
     lines = git("for-each-ref", f"--format={fields}", "refs/heads/exercise", "refs/heads/solution")
     rows = [line.split("\0") for line in lines.splitlines()]
     for branch, *_ in rows:
@@ -186,36 +246,81 @@ def _present():
     return {
         branch: {"commit": commit, "email": email, "worktree": worktree}
         for branch, commit, email, worktree in rows
-        if branch in known
+        if branch in _names()
     }
+
+
+def _names():
+    return {
+        f"{kind}/{exercise.id}" for exercise in all_exercises() for kind in ("exercise", "solution")
+    }
+
+
+def _released():
+    """The branches that were pushed from here or fetched from a remote, as Released."""
+    fields = "%(refname) %(objectname) %(tree) %(committerdate:unix) %(committeremail:trim)"
+    known, found = _names(), {}
+    for line in git("for-each-ref", f"--format={fields}", RELEASED, "refs/remotes").splitlines():
+        ref, commit, tree, seconds, email = line.split(" ", 4)
+        branch = re.sub(rf"^(?:{RELEASED}|refs/remotes/[^/]+/)", "", ref)
+        one = Released(commit, tree, int(seconds))
+        # A correction is later than what it stands on.
+        if branch in known and email == EMAIL:
+            found[branch] = max(one, found.get(branch, one), key=lambda each: each.seconds)
+    return found
 
 
 def _commit_all():
     """Write the commits of all branches, and return their ids."""
-    stream, marks = [b"reset refs/workshop/made\n\n"], {}
+    ids, released = _write_commits({}), _released()
+    if not released:
+        return ids
+    trees = git("rev-parse", *(f"{commit}^{{tree}}" for commit in ids.values())).split()
+    current = {
+        branch
+        for branch, tree in zip(ids, trees, strict=True)
+        if branch in released and released[branch].tree == tree
+    }
+    return _write_commits(released, current)
+
+
+def _write_commits(released, current=()):
+    """Write commits for all branches but those whose released ones are current; return all ids."""
+    stream, commits, mark = [b"reset refs/workshop/made\n\n"], {}, 0
     for exercise in all_exercises():
-        parent = marks[f"solution/{exercise.previous.id}"] if exercise.previous else None
+        parent = commits[f"solution/{exercise.previous.id}"] if exercise.previous else None
         around = _around(exercise)
         for kind, project in (("exercise", exercise.start), ("solution", exercise.solution)):
-            marks[f"{kind}/{exercise.id}"] = mark = len(marks) + 1
-            files = {**around, **{f"websocket/{name}": project[name] for name in project}}
-            what = "the task" if kind == "exercise" else "a solution"
-            stream.append(_commit(mark, parent, f"{exercise.heading}: {what}\n", files))
-            parent = mark
+            branch, mark = f"{kind}/{exercise.id}", mark + 1
+            seconds = FIRST_SECOND + 60 * mark
+            message = f"{exercise.heading}: {'the task' if kind == 'exercise' else 'a solution'}"
+            if branch in released:
+                parent, seconds = released[branch].commit, released[branch].seconds + 60
+                message += ", corrected"
+            if branch not in current:
+                files = {**around, **{f"websocket/{name}": project[name] for name in project}}
+                stream.append(_commit(mark, parent, seconds, f"{message}\n", files))
+                parent = f":{mark}"
+            commits[branch] = parent
     stream.append(b"done\n")
     ids = git("fast-import", "--quiet", "--done", "--force", stdin=b"".join(stream)).split()
-    git("update-ref", "-d", "refs/workshop/made")
-    return dict(zip(marks, ids, strict=True))
+    if ids:
+        git("update-ref", "-d", "refs/workshop/made")
+    written = iter(ids)
+    return {
+        branch: next(written) if commit.startswith(":") else commit
+        for branch, commit in commits.items()
+    }
 
 
-def _commit(mark, parent, message, files):
+def _commit(mark, parent, seconds, message, files):
     """A commit in the language of git fast-import, which then answers with the commit's id."""
-    who = f"{NAME} <{EMAIL}> {FIRST_SECOND + 60 * mark} +0000"
+    who = f"{NAME} <{EMAIL}> {seconds} +0000"
     lines = [
         b"commit refs/workshop/made\nmark :%d\n" % mark,
         f"author {who}\ncommitter {who}\n".encode(),
         b"data %d\n%s" % (len(message.encode()), message.encode()),
-        b"from :%d\n" % parent if parent else b"",
+        f"from {parent}\n".encode() if parent else b"",
         b"deleteall\n",
     ]
     for name in sorted(files):
@@ -229,6 +334,8 @@ def _around(exercise):
     """What a branch holds beside the project: the task, the tests, and what they need."""
     readme = README.format(
         title=exercise.heading,
+        id=exercise.id,
+        pipenv=PIPENV,
         minutes=exercise.minutes,
         objectives="".join(f"- {objective}\n" for objective in exercise.objectives),
         task=exercise.task,
@@ -238,6 +345,10 @@ def _around(exercise):
         "README.md": readme.encode(),
         "Pipfile": pipfile.encode(),
         "Pipfile.lock": (ROOT / "Pipfile.lock").read_bytes(),
+        "requirements.txt": "".join(
+            requirement(name, entry)
+            for name, entry in sorted({**locked("default"), **locked("develop")}.items())
+        ).encode(),
         "pyproject.toml": PYPROJECT.encode(),
         "conftest.py": (STEPS / "conftest.py").read_bytes(),
         ".gitignore": b".venv*/\n__pycache__/\n.pytest_cache/\n",

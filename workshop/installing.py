@@ -132,7 +132,7 @@ def _install(last, lock):
     packages = {name: entry for group in sets for name, entry in venv.locked(group).items()}
     requirements = VENV / "requirements.txt"
     requirements.write_text(
-        "".join(_requirement(*item) for item in packages.items()), encoding="utf-8", newline="\n"
+        "".join(requirement(*item) for item in packages.items()), encoding="utf-8", newline="\n"
     )
     with _Progress(f"Installing {SETS[last]}", len(packages)) as progress:
         options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
@@ -178,7 +178,8 @@ def _pip_environ(lock):
     return {**variables, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-def _requirement(name, entry):
+def requirement(name, entry):
+    """A line for pip, with the version, marker and hashes that the lock file has for a package."""
     marker = f" ; {entry['markers']}" if "markers" in entry else ""
     hashes = "".join(f" --hash={value}" for value in entry["hashes"])
     return f"{name}{entry['version']}{marker}{hashes}\n"

@@ -37,24 +37,32 @@ def branches(force, list_them, delete):
 @click.command()
 @click.argument("exercise", required=False)
 @click.option("--to", "remote", required=True, help="The remote, as in `git push REMOTE`.")
+@click.option("--exercise", "is_task", is_flag=True, help="Push its exercise branch instead.")
 @click.option("--exercises", is_flag=True, help="Push all exercise branches, but no solutions.")
 @click.option("--force", is_flag=True, help="Replace what the remote has.")
-def release(exercise, remote, exercises, force):
+def release(exercise, remote, is_task, exercises, force):
     """Push the solution branch of one EXERCISE to a remote (for instructors).
 
     An exercise starts from the solution of the one before, which is in its history. If learners
-    must not look ahead, push the exercise branches one at a time with `git push`.
+    must not look ahead, push the exercise branches one at a time with --exercise.
     """
     from workshop import branches
 
-    if exercises == bool(exercise):
+    if exercises == bool(exercise) or (exercises and is_task):
         raise click.UsageError("name one exercise, or --exercises for all exercise branches")
     names = branches.exercise_branches()
     if not exercises:
-        names = [f"solution/{steps.find_exercise(exercise).id}"]
+        kind = "exercise" if is_task else "solution"
+        names = [f"{kind}/{steps.find_exercise(exercise).id}"]
     pushed = branches.push(remote, names, force)
     for name in names:
         click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")
+    if not branches.has_default_branch(remote):
+        click.echo(
+            f"\nA clone of {remote} checks out nothing yet, because it has no default branch. Set "
+            f"one in the settings of the site that hosts it, or in a repository on a disk:\n"
+            f"  git symbolic-ref HEAD refs/heads/{names[0]}"
+        )
 
 
 @click.command()
