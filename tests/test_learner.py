@@ -1,6 +1,8 @@
 """A learner's way: start, check, hint, diff, and nothing lost whatever is in the way."""
 
+import os
 import re
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -128,11 +130,29 @@ def test_diff_shows_only_the_files_that_differ_from_the_solution(learner):
     assert "progress.json" not in output
 
 
-def test_doctor_has_a_line_for_each_thing(learner):
+def test_doctor_has_a_line_for_each_thing_and_an_exit_code(learner):
     code, output = learner("doctor")
-    assert code == 0
+    assert code == int("✗" in output)
     for word in ("Python 3", ".venv", "Pipfile.lock", "port 5000", "browser", "git", "clock"):
         assert word in output
+    learner.environ |= {"http_proxy": "http://proxy.invalid:3128", "no_proxy": ""}
+    code, output = learner("doctor")
+    assert (code, "✗ no proxy" in output) == (1, True)
+
+
+def test_doctor_installs_nothing(clone):
+    command, environ = (
+        [sys.executable, "-m", "workshop", "doctor"],
+        {**os.environ, "PYTHONUTF8": "1"},
+    )
+    result = subprocess.run(
+        command, cwd=clone, capture_output=True, encoding="utf-8", timeout=60, env=environ
+    )
+    assert result.returncode == 1, result.stderr
+    assert "✗ .venv has what running a step needs: python3 -m workshop run installs it" in (
+        result.stdout
+    )
+    assert not (clone / ".venv").exists()
 
 
 @pytest.mark.parametrize("kind", ["http_proxy", "https_proxy"])

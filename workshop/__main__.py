@@ -38,6 +38,10 @@ def main():
 
     if set(sys.argv[1:]) <= {"-h", "--help"} and not environment.is_ready():
         print(__doc__.strip())
+    elif sys.argv[1:] == ["doctor"] and not environment.is_ready():  # it must not install anything
+        from workshop import doctor
+
+        sys.exit(doctor.main())
     else:
         environment.enter()
         from workshop import cli

@@ -11,26 +11,45 @@ from pathlib import Path
 
 from workshop import environment, serving, venv
 
+SIGNS = {True: "✓", False: "✗", None: "·"}
+
+
+def main():
+    """Print what was found, with nothing but the standard library; returns an exit code."""
+    found = list(examine())
+    for what, is_well, remedy in found:
+        print(SIGNS[is_well], what if is_well else f"{what}: {remedy}")
+    return exit_code(found)
+
+
+def exit_code(found):
+    """1 if something has to be fixed, else 0."""
+    return int(any(is_well is False for _, is_well, _ in found))
+
 
 def examine():
-    """Look at one thing after the other; yields what, whether it is well, and the remedy."""
+    """Look at one thing after the other; yields what, whether it is well, and the remedy.
+
+    Nothing is changed. Where it is None, there is nothing to fix, only something to know.
+    """
     version = sys.version.split()[0]
     yield f"Python {version}", sys.version_info >= (3, 11), "install Python 3.11 or newer"
     ready = environment.is_ready()
-    yield ".venv has what running a step needs", ready, "python3 -m workshop run"
-    ready = environment.is_ready("develop")
-    yield ".venv has what the checks need", ready, "python3 -m workshop check"
-    wrong = list(_not_as_locked())
-    yield (
-        "the packages are those of Pipfile.lock",
-        not wrong,
-        (f"{', '.join(wrong)}: delete .venv, then python3 -m workshop run"),
-    )
+    yield ".venv has what running a step needs", ready, "python3 -m workshop run installs it"
+    checks = environment.is_ready("develop")
+    yield ".venv has what the checks need", checks, "python3 -m workshop check installs it"
+    if ready:
+        wrong = list(_not_as_locked())
+        yield (
+            "the packages are those of Pipfile.lock",
+            not wrong,
+            (f"{', '.join(wrong)}: delete .venv, then python3 -m workshop run"),
+        )
     port = serving.FIRST_PORT
     yield (
-        f"port {port} is free",
-        serving.is_free(port),
-        ("the next free one is taken then; on macOS, AirPlay Receiver in the settings has it"),
+        f"port {port} is free" if serving.is_free(port) else f"port {port} is taken",
+        serving.is_free(port) or None,
+        ("`run` uses the next free one; on macOS, AirPlay Receiver in the settings takes it"),
     )
     yield (
         "there is a browser for the tests of step 4 and on",

@@ -57,10 +57,10 @@ def release(exercise, remote, is_task, exercises, force):
     pushed = branches.push(remote, names, force)
     for name in names:
         click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")
-    if not branches.has_default_branch(remote):
+    if (exercises or is_task) and not branches.has_default_branch(remote):
         click.echo(
-            f"\nA clone of {remote} checks out nothing yet, because it has no default branch. Set "
-            f"one in the settings of the site that hosts it, or in a repository on a disk:\n"
+            "\nA plain clone checks out nothing yet: set the default branch in the settings of the "
+            "site that\nhosts it, or, for a repository on a disk, there:\n"
             f"  git symbolic-ref HEAD refs/heads/{names[0]}"
         )
 

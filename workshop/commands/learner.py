@@ -276,8 +276,15 @@ def read_progress():
 
 @click.command()
 def doctor():
-    """Look for problems on this machine, and say how to fix them."""
-    from workshop.doctor import examine
+    """Look for problems on this machine, and say how to fix them.
 
+    Nothing is changed or installed. The exit code is 1 if there is something to fix.
+    """
+    from workshop.doctor import examine, exit_code
+
+    found = []
     for what, is_well, remedy in examine():
-        say("passed" if is_well else "failed", what if is_well else f"{what}: {remedy}")
+        outcome = {True: "passed", False: "failed", None: "later"}[is_well]
+        say(outcome, what if is_well else f"{what}: {remedy}")
+        found.append((what, is_well, remedy))
+    sys.exit(exit_code(found))
