@@ -43,6 +43,12 @@ def pytest_configure(config):
     register_markers(config)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave out a challenge, which --project need not solve, unless it is named."""
+    if collection_path.name == "challenges" and config.getoption("project"):
+        return not any("challenges" in argument for argument in config.args) or None
+
+
 @pytest.fixture
 def project(request, tmp_path_factory):
     """The folder that is tested: --project, or else the one that the test belongs to."""

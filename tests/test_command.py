@@ -167,6 +167,17 @@ def test_without_a_browser_its_tests_are_skipped_or_fail_where_all_is_required(r
     assert "install Chromium" in output
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_project_need_not_solve_a_challenge_that_is_not_named(named):
+    step = "steps/05_broadcast"
+    paths = [step, f"{step}/challenges"] if named else [step]
+    options = ["--collect-only", "-q", f"--project={step}"]
+    command = [sys.executable, "-m", "pytest", *paths, *options]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "test_broadcast.py" in result.stdout
+    assert ("challenges" in result.stdout) == named
+
+
 def test_the_tests_of_a_step_are_run_as_a_learner_does():
     command = [sys.executable, "-m", "workshop", "test", "-q", "steps/01_structure"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
