@@ -35,6 +35,7 @@ from harness import inprocess
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
 from harness.missing import missing
+from workshop.site import SITE
 from workshop.steps import all_exercises
 
 DOCS = ROOT / "docs"
@@ -625,6 +626,23 @@ def test_the_command_builds_the_site_only_where_nothing_else_is(tmp_path):
         assert "Traceback" not in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("has_site", [False, True])
+def test_a_build_that_fails_says_why_and_changes_nothing(has_site, learner, tmp_path):
+    docs, site = learner.clone / "docs", tmp_path / "site"
+    (docs / "conf.py").write_text("root_doc = 'broken'", encoding="utf-8")
+    (docs / "broken.rst").write_text("Broken\n======\n\nto nowhere_\n", encoding="utf-8")
+    if has_site:
+        site.mkdir()
+        (site / SITE).touch()
+        (site / "index.html").write_text("an earlier one", encoding="utf-8")
+    code, output = learner.start("docs", "--build", site)
+    assert code != 0
+    assert 'Unknown target name: "nowhere"' in output and "The site was not built" in output
+    assert site.exists() == has_site
+    assert not has_site or (site / "index.html").read_text(encoding="utf-8") == "an earlier one"
+    assert list((learner.clone / "docs/_build").glob("site-*")) == []
 
 
 @pytest.mark.thorough

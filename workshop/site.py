@@ -3,8 +3,11 @@
 import contextlib
 import http.client
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from workshop import machine, serving
 from workshop.environment import hand_over
@@ -32,22 +35,46 @@ class NoPlace(Exception):
 
 
 def require_place(folder):
-    """Make a folder one for the site; raises NoPlace unless it is new, empty, or one already."""
+    """Raises NoPlace unless a folder is new, empty, or holds the site already."""
     if folder.exists() and not folder.is_dir():
         raise NoPlace(f"{folder} is a file: name a folder for the site")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / SITE).is_file():
-            raise NoPlace(f"{folder} holds something else: name a new folder for the site")
-        (folder / SITE).touch()
-    except OSError as error:
-        raise NoPlace(f"{folder} cannot be written to: {error.strerror}") from None
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SITE).is_file():
+        raise NoPlace(f"{folder} holds something else: name a new folder for the site")
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise NoPlace(f"{folder} cannot be written to")
 
 
 def build(folder):
-    """Build the site into a folder, in place of this process; a warning is an error."""
-    strict = ["-W", "--keep-going", "-E", "-d", MADE / "doctrees"]
-    hand_over([sys.executable, "-m", "sphinx", *strict, DOCS, folder], machine.environ())
+    """Build the site, and only if nothing is wrong, put it into a folder; returns an exit code.
+
+    A warning is an error. Raises NoPlace if the folder cannot be written to.
+    """
+    print("Building the site, which can take a minute …", flush=True)
+    MADE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="site-", dir=MADE) as made:
+        html = Path(made, "html")
+        # Everything is built again, or a warning about an unchanged page would not be repeated.
+        strict = ["-q", "-W", "--keep-going", "-E", "-d", Path(made, "doctrees")]
+        sphinx = [sys.executable, "-m", "sphinx", *strict, DOCS, html]
+        code = subprocess.run(sphinx, env=machine.environ()).returncode
+        if code:
+            print(f"The site was not built, and {folder} is as it was. Sphinx says why, above.")
+            return code
+        (html / SITE).touch()
+        try:
+            _put(html, folder)
+        except OSError as error:
+            raise NoPlace(f"{folder} cannot be written to: {error.strerror or error}") from None
+    print(f"The site is built: open {folder / 'index.html'} in a browser.")
+    return 0
+
+
+def _put(html, folder):
+    """Put a site into a folder, in place of the one that is there."""
+    for old in folder.iterdir() if folder.is_dir() else ():
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    shutil.copytree(html, folder, dirs_exist_ok=True)
 
 
 def serve(port):
@@ -65,7 +92,8 @@ def serve(port):
     print(f"The site is served at http://{serving.HOST}:{port}/ (Ctrl-C stops it).", flush=True)
     with contextlib.suppress(OSError):
         SERVED.write_text(str(port), encoding="utf-8")
-    options = ["--no-initial", f"--port={port}", *(f"--watch={ROOT / name}" for name in WATCHED)]
+    options = ["-q", "--no-initial", f"--port={port}", f"--ignore={MADE}"]
+    options += [f"--watch={ROOT / name}" for name in WATCHED]
     autobuild = [sys.executable, "-m", "sphinx_autobuild", *options, DOCS, html]
     return hand_over(autobuild, machine.environ())
 

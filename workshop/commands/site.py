@@ -26,8 +26,16 @@ def docs(folder, port):
             raise click.UsageError(str(problem)) from None
     environment.ensure("maintenance")
     if folder:
-        site.build(folder)
+        sys.exit(_build(folder))
     sys.exit(site.serve(port))
+
+
+def _build(folder):
+    """Build the site into a folder; returns an exit code."""
+    try:
+        return site.build(folder)
+    except site.NoPlace as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 @click.command()
