@@ -135,6 +135,24 @@ def test_every_picture_has_a_text_in_its_place(site):
             assert "<title" in drawing and len(re.search("<desc.*?>(.*?)<", drawing)[1]) > 20
 
 
+def test_the_text_in_place_of_a_picture_says_what_the_picture_shows():
+    from PIL import Image
+
+    found = []
+    for page in (*PAGES, ROOT / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        found += re.findall(r"pictures/(\w+\.png)\n:alt: (.*)", text)
+        found += [
+            (name, alt) for alt, name in re.findall(r"!\[(.*?)\]\(.*?(\w+\.png)\)", text, re.S)
+        ]
+    assert {name for name, _ in found} == {path.name for path in (DOCS / "pictures").iterdir()}
+    for name, alt in found:
+        shown = Image.open(DOCS / "pictures" / name).text["shows"]
+        alt = " ".join(alt.split())
+        assert [line for line in shown.splitlines() if line not in alt] == [], name
+        assert [words for words in re.findall('"(.*?)"', alt) if words not in shown] == [], name
+
+
 def test_every_command_option_and_exercise_is_documented(site):
     from workshop.cli import main_group
 
