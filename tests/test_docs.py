@@ -7,6 +7,7 @@ import html.parser
 import http.server
 import importlib
 import io
+import itertools
 import json
 import re
 import shutil
@@ -45,6 +46,8 @@ pytestmark = pytest.mark.timeout(BROWSER_SECONDS + 40)
 # A page may show these short commands as they are typed, because these tests run them or, where a
 # terminal or another system would be needed, what they stand for.
 RUN_BY = {
+    "git clone ADDRESS quart-workshop": "tests/test_branches.py::test_the_same_sources_give_the_",
+    "cd quart-workshop": "tests/test_branches.py::test_the_same_sources_give_the_same_commits",
     "python3 -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
     "py -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
     "python3 -m workshop test": "tests/test_command.py::test_without_a_browser_its_tests_are",
@@ -124,6 +127,22 @@ def test_every_link_and_anchor_within_the_site_resolves(site):
                 there = unquote(anchor) in pages[target.resolve()].anchors
                 assert there, f"{path.name} links to {link}, and there is no such place"
     assert {site / f"{page.stem}.html" for page in PAGES} <= linked
+
+
+def test_next_leads_to_the_page_that_is_next_in_the_contents():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    trees = re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
+    order = [line for tree in trees for line in tree.splitlines() if line and line[0] != ":"]
+    following = dict(itertools.pairwise(order))
+    links = {
+        page.stem: re.findall(r"^Next: \[.*\]\((\w+)\.md\)", page.read_text("utf-8"), re.MULTILINE)
+        for page in PAGES
+    }
+    wrong = {
+        page: links for page, links in links.items() if links not in ([], [following.get(page)])
+    }
+    assert wrong == {}
+    assert all(links[page] for page in order[: order.index("conclusion")])
 
 
 def test_every_picture_has_a_text_in_its_place(site):
