@@ -235,6 +235,8 @@ ALLOWED = {
         "figure",
         "quiz",
         "sequence",
+        "deliveries",
+        "button-ref",
     ),
     *("dropdown", "glossary", "grid", "grid-item-card", "tab-item", "tab-set", "tip", "toctree"),
 }
