@@ -220,6 +220,29 @@ def test_what_was_measured_is_shown_as_it_was_measured(site):
             assert re.search(row, page), f"{file.stem}: {claim} is not on the page"
 
 
+def test_performance_opens_with_a_drawing_and_folds_its_tables(site):
+    page = (site / "how_far.html").read_text(encoding="utf-8").partition("<h1>")[2]
+    assert page.index('<svg class="drawing"') < page.index("<p>")
+    depth = 0
+    for tag in re.findall(r"</?details|<table", page):
+        depth += {"<details": 1, "</details": -1}.get(tag, 0)
+        assert tag != "<table" or depth, "a table that is not folded"
+
+
+def test_every_step_says_how_far_one_is(site):
+    for number, step in enumerate(STEPS[:5], 1):
+        page = (site / f"{step.name}.html").read_text(encoding="utf-8")
+        assert f"Step {number} of 5" in page
+        assert page.count('<i class="done">') == number
+
+
+def test_the_first_page_has_two_ways_in_before_all_else(site):
+    page = (site / "index.html").read_text(encoding="utf-8").partition("<h1>")[2]
+    opening = page.partition("<h2>")[0]
+    for way in ("setup", "instructors"):
+        assert re.search(rf'<a class="sd-[^>]*sd-btn[^>]*href="{way}.html"', opening)
+
+
 # What a page may hold: directives that show what stands elsewhere, and what arranges words.
 ALLOWED = {
     *("about", "challenges", "change", "files", "folders", "hints"),
