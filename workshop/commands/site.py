@@ -10,7 +10,12 @@ from workshop.commands import port_option
 
 
 @click.command()
-@click.option("--build", "folder", type=click.Path(path_type=Path), help="Write the site into FOLDER, and don't serve it.")
+@click.option(
+    "--build",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Write the site into FOLDER, and don't serve it.",
+)
 @port_option
 def docs(folder, port):
     """Serve the docs site, and rebuild it at every save, until Ctrl-C.
