@@ -64,7 +64,7 @@ def draw(title, who, events, anchor):
         y = HEAD + ROW * number + 26
         if other is None:
             words.append(f"{one}: {what}")
-            shapes.append(text(what, min(max(at[one], 110), WIDTH - 110), y - 4, "happens"))
+            shapes.append(text(what, beside(at[one], list(at.values()), what), y - 4, "happens"))
             continue
         words.append(f"{one} to {other}: {what}")
         targets = [name for name in who if name != one] if other == "all" else [other]
@@ -84,6 +84,20 @@ def draw(title, who, events, anchor):
         f'<title id="{anchor}-title">{html.escape(title)}</title>'
         f'<desc id="{anchor}-text">{html.escape(". ".join(words))}.</desc>{"".join(shapes)}</svg>'
     )
+
+
+LETTER = 6  # about the width of one
+
+
+def beside(x, lifelines, what):
+    """Where to centre what happens at a lifeline: beside it, on the side with more room."""
+    lines = sorted([0, WIDTH, *lifelines])
+    place = lines.index(x)
+    left, right = x - lines[place - 1], lines[place + 1] - x
+    half = LETTER * len(what) / 2
+    if max(left, right) < 2 * half + 12:  # there is no room, so it stands on the lifeline
+        return min(max(x, half), WIDTH - half)
+    return x + (half + 8) * (1 if right >= left else -1)
 
 
 FANOUT = Path(__file__).parent / "measured/fanout.json"

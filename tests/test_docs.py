@@ -172,6 +172,15 @@ def test_the_text_in_place_of_a_picture_says_what_the_picture_shows():
         assert [words for words in re.findall('"(.*?)"', alt) if words not in shown] == [], name
 
 
+def test_what_happens_at_a_lifeline_is_written_beside_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from drawings import WIDTH, beside
+
+    assert beside(120, [120, 320], "renders it") > 120 + 5 * len("renders it") / 2
+    assert beside(320, [120, 320], "renders it") < 320 - 5 * len("renders it") / 2
+    assert beside(80, [80, 220, 360], "m" * 40) < WIDTH / 2  # where there is no room, within
+
+
 def test_every_command_option_and_exercise_is_documented(site):
     from workshop.cli import main_group
 
