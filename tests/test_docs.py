@@ -36,7 +36,7 @@ from harness import inprocess
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
 from harness.missing import missing
-from workshop.site import SITE
+from workshop import site as site_module
 from workshop.steps import all_exercises
 
 DOCS = ROOT / "docs"
@@ -706,7 +706,7 @@ def test_a_build_that_fails_says_why_and_changes_nothing(has_site, learner, tmp_
     (docs / "broken.rst").write_text("Broken\n======\n\nto nowhere_\n", encoding="utf-8")
     if has_site:
         site.mkdir()
-        (site / SITE).touch()
+        (site / site_module.SITE).touch()
         (site / "index.html").write_text("an earlier one", encoding="utf-8")
     code, output = learner.start("docs", "--build", site)
     assert code != 0
@@ -714,6 +714,19 @@ def test_a_build_that_fails_says_why_and_changes_nothing(has_site, learner, tmp_
     assert site.exists() == has_site
     assert not has_site or (site / "index.html").read_text(encoding="utf-8") == "an earlier one"
     assert list((learner.clone / "docs/_build").glob("site-*")) == []
+
+
+def test_the_site_is_built_again_if_a_source_changed(clone, monkeypatch):
+    docs = clone / "docs"
+    for name, value in (("ROOT", clone), ("DOCS", docs), ("MADE", docs / "_build")):
+        monkeypatch.setattr(f"workshop.site.{name}", value)
+    before = site_module._sources()
+    (docs / "_build").mkdir()
+    (docs / "_build/served").write_text("8000", encoding="utf-8")
+    assert site_module._sources() == before
+    with (clone / "steps/03_echo/websocket.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert site_module._sources() != before
 
 
 @pytest.mark.thorough

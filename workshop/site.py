@@ -1,6 +1,7 @@
 """What there is to read: the docs site, built and served, and the notebooks."""
 
 import contextlib
+import hashlib
 import http.client
 import os
 import shutil
@@ -16,6 +17,7 @@ from workshop.venv import ROOT
 DOCS = ROOT / "docs"
 MADE = DOCS / "_build"
 SERVED = MADE / "served"  # the port that the site was last served on; it may have ended since
+BUILT = MADE / "built"  # the digest of the sources that docs/_build/html was made from
 ANSWER_SECONDS = 0.5  # for a server on this machine that has a file to send
 SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
 WATCHED = ("steps", "workshop", "notebooks")
@@ -78,17 +80,19 @@ def _put(html, folder):
 
 
 def serve(port):
-    """Build the site and, if that works, serve it in place of this process; returns an exit code.
+    """Build the site if need be, and serve it in place of this process; returns an exit code.
 
     Raises PortTaken.
     """
     port = serving.chosen_port(port, 8000)
-    html = MADE / "html"
-    print("Building the site, which takes longer the first time …", flush=True)
-    sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
-    code = subprocess.run(sphinx, env=machine.environ()).returncode
-    if code:  # what cannot be built is not served
-        return code
+    html, sources = MADE / "html", _sources()
+    if not ((html / "index.html").is_file() and _text(BUILT) == sources):
+        print("Building the site, which takes longer the first time …", flush=True)
+        sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
+        code = subprocess.run(sphinx, env=machine.environ()).returncode
+        if code:  # what cannot be built is not served
+            return code
+        BUILT.write_text(sources, encoding="utf-8")
     print(f"The site is served at http://{serving.HOST}:{port}/ (Ctrl-C stops it).", flush=True)
     with contextlib.suppress(OSError):
         SERVED.write_text(str(port), encoding="utf-8")
@@ -96,6 +100,27 @@ def serve(port):
     options += [f"--watch={ROOT / name}" for name in WATCHED]
     autobuild = [sys.executable, "-m", "sphinx_autobuild", *options, DOCS, html]
     return hand_over(autobuild, machine.environ())
+
+
+def _sources():
+    """A digest that changes when a file that the site may be made from does, or its time."""
+    files = [ROOT / "Pipfile.lock"]
+    for name in ("docs", *WATCHED, "harness", "bench", "tests"):
+        files += sorted(path for path in (ROOT / name).rglob("*") if path.is_file())
+    generated = {MADE, DOCS / "notebooks"}
+    digest = hashlib.sha256(sys.version.encode())
+    for path in files:
+        if path.parent.name != "__pycache__" and not generated & set(path.parents):
+            about = path.stat()
+            what = (path.relative_to(ROOT).as_posix(), about.st_size, about.st_mtime_ns)
+            digest.update(repr(what).encode())
+    return digest.hexdigest()
+
+
+def _text(path):
+    """The text of a file; None if it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.read_text(encoding="utf-8")
 
 
 def page_of(exercise):
