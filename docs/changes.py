@@ -64,9 +64,21 @@ def one_side(marked, side):
     return kept
 
 
+def trimmed(marked):
+    """Without the empty lines at the ends, and beside the lines that are left out."""
+    for _ in range(2):  # each time from the end, and turned round
+        kept = []
+        for mark, line in reversed(marked):
+            is_at_end = not kept or kept[-1][0] == "skip"
+            if not (is_at_end and mark == "" and not TEXT.sub("", line).strip()):
+                kept.append((mark, line))
+        marked = kept
+    return marked
+
+
 def block(marked, name, caption, kind):
     """A code block with a caption, whose lines are marked."""
-    lines = "".join(line_of(mark, line) for mark, line in marked)
+    lines = "".join(line_of(mark, line) for mark, line in trimmed(marked))
     wrapper = nodes.container(literal_block=True, classes=["literal-block-wrapper", "marked", kind])
     wrapper += nodes.caption("", caption)
     code = f'<pre><span class="lines">{lines}</span></pre>'

@@ -42,9 +42,10 @@ async def send(tab, text):
 
 async def one_page(page, server):
     """A step's page and, if it can send, two messages."""
-    await page.set_viewport_size({"width": 640, "height": 260})
+    await page.set_viewport_size({"width": 640, "height": 150})
     await page.goto(server.url)
     if await page.get_by_role("button").count():
+        await page.set_viewport_size({"width": 640, "height": 260})
         await expect(page.get_by_role("status")).to_have_text("Connected")
         for number, text in enumerate(("hello", "is anybody there?"), 1):
             await send(page, text)
@@ -63,7 +64,7 @@ async def shown(body):
 
 async def gap(page, server):
     """The page of step 6 when its server has started again, with an empty log."""
-    await page.set_viewport_size({"width": 640, "height": 300})
+    await page.set_viewport_size({"width": 640, "height": 330})
     await page.goto(server.url)
     messages = page.get_by_role("listitem")
     await expect(page.get_by_role("status")).to_have_text("Connected")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -358,7 +359,7 @@ def draw_frame(frame):
                 text = chr(frame.payload[number])
                 axes.text(x + 0.47, -0.3, text if text.isprintable() else "·", ha="center")
             x += 1
-        axes.text(x - len(part) / 2 - 0.03, 1.12, name, ha="center", fontsize=7)
+        axes.text(x - len(part) / 2 - 0.03, 1.12, name, ha="center", fontsize=8)
     axes.set(xlim=(-0.2, max(x, 16)), ylim=(-0.5, 1.6), xlabel="byte", yticks=[])
     axes.set_title(f"A {frame.opcode} frame from the {frame.sender}: {len(frame.raw)} bytes")
     axes.spines[:].set_visible(False)
@@ -377,7 +378,9 @@ def draw_sequence(events, lanes, title):
             (at[sender], row),
             arrowprops={"arrowstyle": "->", "color": colours[sender], "linewidth": 1.8},
         )
-        axes.text((at[sender] + at[receiver]) / 2, row - 0.12, text, ha="center", fontsize=9)
+        # Between the receiver's lifeline and the next one, so that it crosses none.
+        x = at[receiver] + (0.5 if at[sender] > at[receiver] else -0.5)
+        axes.text(x, row - 0.12, text, ha="center", fontsize=9)
         axes.text(
             len(lanes) - 0.55, row, f"{milliseconds:.1f}", ha="right", va="center", fontsize=8
         )
@@ -397,15 +400,16 @@ def draw_timeline(events, title):
     lanes = list(dict.fromkeys(lane for _, lane, _ in events))
     _, axes = plt.subplots(figsize=(8, 0.9 + 0.8 * len(lanes)))
     colours = [BLUE, ORANGE, GREEN, RED, GREY]
+    for y in range(len(lanes)):
+        axes.axhline(y, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
     for x, (_, lane, text) in enumerate(events):
         y = lanes.index(lane)
         axes.plot(x, y, "o", color=colours[y])
-        words = text if len(text) < 14 else f"{text[:12]}…"
-        axes.text(x, y + 0.2, words, ha="center", fontsize=7)
+        axes.text(x, y + 0.15, textwrap.fill(text, 10), ha="center", fontsize=8)
     axes.set_yticks(range(len(lanes)), lanes)
     axes.set_xticks(range(len(events)), [f"{milliseconds:.0f}" for milliseconds, *_ in events])
-    axes.set(xlim=(-0.7, len(events) - 0.3), ylim=(-0.4, len(lanes) - 0.4))
-    axes.set_xlabel("events in their order, and at how many milliseconds each was seen")
+    axes.set(xlim=(-0.7, len(events) - 0.3), ylim=(-0.4, len(lanes) - 0.2))
+    axes.set_xlabel("events in order, each with its time in milliseconds")
     axes.set_title(title)
     plt.show()
 
@@ -417,7 +421,7 @@ def draw_queue(runs):
     for (label, (times, lengths)), (colour, style) in zip(runs.items(), styles, strict=False):
         axes.plot(times, lengths, style, color=colour, linewidth=2, label=label)
     axes.set(xlabel="time (seconds)", ylabel="messages in the queue")
-    axes.set_title("A queue without a limit, and a client that is too slow for it")
+    axes.set_title("A queue without a limit")
     axes.legend()
     plt.show()
 
@@ -428,7 +432,7 @@ def draw_sizes(packages):
     ordered = sorted(packages, key=size)
     axes.barh(ordered, [size(name) for name in ordered], color=BLUE)
     axes.set(xlabel="size on disk (kB)")
-    axes.set_title("What comes in with Quart")
+    axes.set_title("Quart and the packages it needs")
     plt.show()
 
 
@@ -436,11 +440,15 @@ def draw_who_heard(heard):
     """Draw which clients heard a message: a dictionary of names, each with (process, whether)."""
     _, axes = plt.subplots(figsize=(8, 1.9))
     for x, (name, (process, has_heard)) in enumerate(heard.items()):
-        colour, sign = (GREEN, "heard it") if has_heard else (RED, "nothing")
+        colour, sign = (GREEN, "received it") if has_heard else (RED, "nothing")
         axes.plot(x, process, "o" if has_heard else "x", color=colour, markersize=12, mew=3)
         axes.text(x, process + 0.25, f"{name}: {sign}", ha="center", fontsize=9)
     axes.set_yticks([0, 1], ["process 1", "process 2"])
-    axes.set(xlim=(-0.6, len(heard) - 0.4), ylim=(-0.4, 1.6), xlabel="clients, as they came")
+    axes.set(
+        xlim=(-0.6, len(heard) - 0.4),
+        ylim=(-0.4, 1.6),
+        xlabel="clients in the order in which they connected",
+    )
     axes.set_xticks([])
     axes.set_title("One message, two processes")
     plt.show()

@@ -15,6 +15,7 @@ from repo import ROOT, RUNS_ALL, STEPS, Learner, build_site, copy_repository, tr
 from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
 
 START_SECONDS = 30
+MOST_LINES_OF_BUILD = 10  # where nothing is wrong
 # Who runs the tests in the background may ignore Ctrl-C; the processes they start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -172,6 +173,7 @@ def site(tmp_path_factory, worker_id):
     with FileLock(folder.with_suffix(".lock")):
         if not problems.exists():
             result = build_site(folder)
-            problems.write_text(result.stdout if result.returncode else "", encoding="utf-8")
+            is_well = result.returncode == 0 and result.stdout.count("\n") <= MOST_LINES_OF_BUILD
+            problems.write_text("" if is_well else result.stdout, encoding="utf-8")
     assert not problems.stat().st_size, problems.read_text(encoding="utf-8")
     return folder

@@ -7,6 +7,7 @@ import html.parser
 import http.server
 import importlib
 import io
+import itertools
 import json
 import re
 import shutil
@@ -35,6 +36,7 @@ from harness import inprocess
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
 from harness.missing import missing
+from workshop import site as site_module
 from workshop.steps import all_exercises
 
 DOCS = ROOT / "docs"
@@ -44,6 +46,8 @@ pytestmark = pytest.mark.timeout(BROWSER_SECONDS + 40)
 # A page may show these short commands as they are typed, because these tests run them or, where a
 # terminal or another system would be needed, what they stand for.
 RUN_BY = {
+    "git clone ADDRESS quart-workshop": "tests/test_branches.py::test_the_same_sources_give_the_",
+    "cd quart-workshop": "tests/test_branches.py::test_the_same_sources_give_the_same_commits",
     "python3 -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
     "py -m workshop run": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
     "python3 -m workshop test": "tests/test_command.py::test_without_a_browser_its_tests_are",
@@ -125,6 +129,22 @@ def test_every_link_and_anchor_within_the_site_resolves(site):
     assert {site / f"{page.stem}.html" for page in PAGES} <= linked
 
 
+def test_next_leads_to_the_page_that_is_next_in_the_contents():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    trees = re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
+    order = [line for tree in trees for line in tree.splitlines() if line and line[0] != ":"]
+    following = dict(itertools.pairwise(order))
+    links = {
+        page.stem: re.findall(r"^Next: \[.*\]\((\w+)\.md\)", page.read_text("utf-8"), re.MULTILINE)
+        for page in PAGES
+    }
+    wrong = {
+        page: links for page, links in links.items() if links not in ([], [following.get(page)])
+    }
+    assert wrong == {}
+    assert all(links[page] for page in order[: order.index("conclusion")])
+
+
 def test_every_picture_has_a_text_in_its_place(site):
     for path in site.rglob("*.html"):
         for picture in Page(path).pictures:
@@ -132,6 +152,33 @@ def test_every_picture_has_a_text_in_its_place(site):
             assert len(alt) > 20 and not alt.endswith(".png"), (path.name, picture["src"])
         for drawing in re.findall("<svg class=.drawing.*?</svg>", path.read_text(encoding="utf-8")):
             assert "<title" in drawing and len(re.search("<desc.*?>(.*?)<", drawing)[1]) > 20
+
+
+def test_the_text_in_place_of_a_picture_says_what_the_picture_shows():
+    from PIL import Image
+
+    found = []
+    for page in (*PAGES, ROOT / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        found += re.findall(r"pictures/(\w+\.png)\n:alt: (.*)", text)
+        found += [
+            (name, alt) for alt, name in re.findall(r"!\[(.*?)\]\(.*?(\w+\.png)\)", text, re.S)
+        ]
+    assert {name for name, _ in found} == {path.name for path in (DOCS / "pictures").iterdir()}
+    for name, alt in found:
+        shown = Image.open(DOCS / "pictures" / name).text["shows"]
+        alt = " ".join(alt.split())
+        assert [line for line in shown.splitlines() if line not in alt] == [], name
+        assert [words for words in re.findall('"(.*?)"', alt) if words not in shown] == [], name
+
+
+def test_what_happens_at_a_lifeline_is_written_beside_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from drawings import WIDTH, beside
+
+    assert beside(120, [120, 320], "renders it") > 120 + 5 * len("renders it") / 2
+    assert beside(320, [120, 320], "renders it") < 320 - 5 * len("renders it") / 2
+    assert beside(80, [80, 220, 360], "m" * 40) < WIDTH / 2  # where there is no room, within
 
 
 def test_every_command_option_and_exercise_is_documented(site):
@@ -182,6 +229,29 @@ def test_what_was_measured_is_shown_as_it_was_measured(site):
             assert re.search(row, page), f"{file.stem}: {claim} is not on the page"
 
 
+def test_performance_opens_with_a_drawing_and_folds_its_tables(site):
+    page = (site / "how_far.html").read_text(encoding="utf-8").partition("<h1>")[2]
+    assert page.index('<svg class="drawing"') < page.index("<p>")
+    depth = 0
+    for tag in re.findall(r"</?details|<table", page):
+        depth += {"<details": 1, "</details": -1}.get(tag, 0)
+        assert tag != "<table" or depth, "a table that is not folded"
+
+
+def test_every_step_says_how_far_one_is(site):
+    for number, step in enumerate(STEPS[:5], 1):
+        page = (site / f"{step.name}.html").read_text(encoding="utf-8")
+        assert f"Step {number} of 5" in page
+        assert page.count('<i class="done">') == number
+
+
+def test_the_first_page_has_two_ways_in_before_all_else(site):
+    page = (site / "index.html").read_text(encoding="utf-8").partition("<h1>")[2]
+    opening = page.partition("<h2>")[0]
+    for way in ("setup", "instructors"):
+        assert re.search(rf'<a class="sd-[^>]*sd-btn[^>]*href="{way}.html"', opening)
+
+
 # What a page may hold: directives that show what stands elsewhere, and what arranges words.
 ALLOWED = {
     *("about", "challenges", "change", "files", "folders", "hints"),
@@ -197,6 +267,8 @@ ALLOWED = {
         "figure",
         "quiz",
         "sequence",
+        "deliveries",
+        "button-ref",
     ),
     *("dropdown", "glossary", "grid", "grid-item-card", "tab-item", "tab-set", "tip", "toctree"),
 }
@@ -625,6 +697,36 @@ def test_the_command_builds_the_site_only_where_nothing_else_is(tmp_path):
         assert "Traceback" not in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("has_site", [False, True])
+def test_a_build_that_fails_says_why_and_changes_nothing(has_site, learner, tmp_path):
+    docs, site = learner.clone / "docs", tmp_path / "site"
+    (docs / "conf.py").write_text("root_doc = 'broken'", encoding="utf-8")
+    (docs / "broken.rst").write_text("Broken\n======\n\nto nowhere_\n", encoding="utf-8")
+    if has_site:
+        site.mkdir()
+        (site / site_module.SITE).touch()
+        (site / "index.html").write_text("an earlier one", encoding="utf-8")
+    code, output = learner.start("docs", "--build", site)
+    assert code != 0
+    assert 'Unknown target name: "nowhere"' in output and "The site was not built" in output
+    assert site.exists() == has_site
+    assert not has_site or (site / "index.html").read_text(encoding="utf-8") == "an earlier one"
+    assert list((learner.clone / "docs/_build").glob("site-*")) == []
+
+
+def test_the_site_is_built_again_if_a_source_changed(clone, monkeypatch):
+    docs = clone / "docs"
+    for name, value in (("ROOT", clone), ("DOCS", docs), ("MADE", docs / "_build")):
+        monkeypatch.setattr(f"workshop.site.{name}", value)
+    before = site_module._sources()
+    (docs / "_build").mkdir()
+    (docs / "_build/served").write_text("8000", encoding="utf-8")
+    assert site_module._sources() == before
+    with (clone / "steps/03_echo/websocket.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert site_module._sources() != before
 
 
 @pytest.mark.thorough

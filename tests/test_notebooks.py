@@ -121,6 +121,19 @@ def test_every_drawing_has_a_title_and_says_what_its_axes_are(wire):
         wire.plt.close("all")
 
 
+def test_no_label_of_a_sequence_crosses_a_lifeline(wire):
+    lanes = ["alice", "app", "bob", "carol"]
+    pairs = [(one, other) for one in lanes for other in lanes if one != other]
+    wire.draw_sequence([(0.1, one, other, "hi alice") for one, other in pairs], lanes, "All")
+    axes = wire.plt.gca()
+    axes.figure.draw_without_rendering()
+    lines = [axes.transData.transform((number, 0))[0] for number in range(len(lanes))]
+    for label in axes.texts:
+        box = label.get_window_extent()
+        assert not [x for x in lines if box.x0 < x < box.x1 and label.get_text() == "hi alice"]
+    wire.plt.close("all")
+
+
 def test_without_a_browser_a_cell_says_so_and_the_notebook_goes_on(wire, monkeypatch, capsys):
     async def no_browser(playwright):
         return None

@@ -1,10 +1,14 @@
 """What there is to read: the docs site, built and served, and the notebooks."""
 
 import contextlib
+import hashlib
 import http.client
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from workshop import machine, serving
 from workshop.environment import hand_over
@@ -13,6 +17,7 @@ from workshop.venv import ROOT
 DOCS = ROOT / "docs"
 MADE = DOCS / "_build"
 SERVED = MADE / "served"  # the port that the site was last served on; it may have ended since
+BUILT = MADE / "built"  # the digest of the sources that docs/_build/html was made from
 ANSWER_SECONDS = 0.5  # for a server on this machine that has a file to send
 SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
 WATCHED = ("steps", "workshop", "notebooks")
@@ -32,42 +37,90 @@ class NoPlace(Exception):
 
 
 def require_place(folder):
-    """Make a folder one for the site; raises NoPlace unless it is new, empty, or one already."""
+    """Raises NoPlace unless a folder is new, empty, or holds the site already."""
     if folder.exists() and not folder.is_dir():
         raise NoPlace(f"{folder} is a file: name a folder for the site")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / SITE).is_file():
-            raise NoPlace(f"{folder} holds something else: name a new folder for the site")
-        (folder / SITE).touch()
-    except OSError as error:
-        raise NoPlace(f"{folder} cannot be written to: {error.strerror}") from None
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SITE).is_file():
+        raise NoPlace(f"{folder} holds something else: name a new folder for the site")
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise NoPlace(f"{folder} cannot be written to")
 
 
 def build(folder):
-    """Build the site into a folder, in place of this process; a warning is an error."""
-    strict = ["-W", "--keep-going", "-E", "-d", MADE / "doctrees"]
-    hand_over([sys.executable, "-m", "sphinx", *strict, DOCS, folder], machine.environ())
+    """Build the site, and only if nothing is wrong, put it into a folder; returns an exit code.
+
+    A warning is an error. Raises NoPlace if the folder cannot be written to.
+    """
+    print("Building the site, which can take a minute …", flush=True)
+    MADE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="site-", dir=MADE) as made:
+        html = Path(made, "html")
+        # Everything is built again, or a warning about an unchanged page would not be repeated.
+        strict = ["-q", "-W", "--keep-going", "-E", "-d", Path(made, "doctrees")]
+        sphinx = [sys.executable, "-m", "sphinx", *strict, DOCS, html]
+        code = subprocess.run(sphinx, env=machine.environ()).returncode
+        if code:
+            print(f"The site was not built, and {folder} is as it was. Sphinx says why, above.")
+            return code
+        (html / SITE).touch()
+        try:
+            _put(html, folder)
+        except OSError as error:
+            raise NoPlace(f"{folder} cannot be written to: {error.strerror or error}") from None
+    print(f"The site is built: open {folder / 'index.html'} in a browser.")
+    return 0
+
+
+def _put(html, folder):
+    """Put a site into a folder, in place of the one that is there."""
+    for old in folder.iterdir() if folder.is_dir() else ():
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    shutil.copytree(html, folder, dirs_exist_ok=True)
 
 
 def serve(port):
-    """Build the site and, if that works, serve it in place of this process; returns an exit code.
+    """Build the site if need be, and serve it in place of this process; returns an exit code.
 
     Raises PortTaken.
     """
     port = serving.chosen_port(port, 8000)
-    html = MADE / "html"
-    print("Building the site, which takes longer the first time …", flush=True)
-    sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
-    code = subprocess.run(sphinx, env=machine.environ()).returncode
-    if code:  # what cannot be built is not served
-        return code
+    html, sources = MADE / "html", _sources()
+    if not ((html / "index.html").is_file() and _text(BUILT) == sources):
+        print("Building the site, which takes longer the first time …", flush=True)
+        sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
+        code = subprocess.run(sphinx, env=machine.environ()).returncode
+        if code:  # what cannot be built is not served
+            return code
+        BUILT.write_text(sources, encoding="utf-8")
     print(f"The site is served at http://{serving.HOST}:{port}/ (Ctrl-C stops it).", flush=True)
     with contextlib.suppress(OSError):
         SERVED.write_text(str(port), encoding="utf-8")
-    options = ["--no-initial", f"--port={port}", *(f"--watch={ROOT / name}" for name in WATCHED)]
+    options = ["-q", "--no-initial", f"--port={port}", f"--ignore={MADE}"]
+    options += [f"--watch={ROOT / name}" for name in WATCHED]
     autobuild = [sys.executable, "-m", "sphinx_autobuild", *options, DOCS, html]
     return hand_over(autobuild, machine.environ())
+
+
+def _sources():
+    """A digest that changes when a file that the site may be made from does, or its time."""
+    files = [ROOT / "Pipfile.lock"]
+    for name in ("docs", *WATCHED, "harness", "bench", "tests"):
+        files += sorted(path for path in (ROOT / name).rglob("*") if path.is_file())
+    generated = {MADE, DOCS / "notebooks"}
+    digest = hashlib.sha256(sys.version.encode())
+    for path in files:
+        if path.parent.name != "__pycache__" and not generated & set(path.parents):
+            about = path.stat()
+            what = (path.relative_to(ROOT).as_posix(), about.st_size, about.st_mtime_ns)
+            digest.update(repr(what).encode())
+    return digest.hexdigest()
+
+
+def _text(path):
+    """The text of a file; None if it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.read_text(encoding="utf-8")
 
 
 def page_of(exercise):

@@ -10,13 +10,18 @@ from workshop.commands import port_option
 
 
 @click.command()
-@click.option("--build", "folder", type=click.Path(path_type=Path), help="Only build, into FOLDER.")
+@click.option(
+    "--build",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Write the site into FOLDER, and don't serve it.",
+)
 @port_option
 def docs(folder, port):
-    """Serve the docs site, and build it again at every save, until Ctrl-C.
+    """Serve the docs site, and rebuild it at every save, until Ctrl-C.
 
-    With --build it is only built, as a folder of files that need no server; a warning is an error
-    then.
+    With --build, only write the site into FOLDER, where it needs no server. Warnings are errors
+    then: if there are any, FOLDER stays as it was.
     """
     if folder:
         folder = folder.absolute()
@@ -26,8 +31,16 @@ def docs(folder, port):
             raise click.UsageError(str(problem)) from None
     environment.ensure("maintenance")
     if folder:
-        site.build(folder)
+        sys.exit(_build(folder))
     sys.exit(site.serve(port))
+
+
+def _build(folder):
+    """Build the site into a folder; returns an exit code."""
+    try:
+        return site.build(folder)
+    except site.NoPlace as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 @click.command()
