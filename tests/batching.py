@@ -1,8 +1,8 @@
 """A pytest plugin that tries many projects with the tests of an exercise, in one process.
 
-`--tries FILE` names a file of JSON: for each project its folder and the names of the tests to try
-it with; without names, it is tried with all tests but those in a browser or with Redis. Each test
-has the project's place in that list in its name, after a #.
+`--tries FILE` names a file of JSON: for each project its folder, the names of the tests to try it
+with, and which of them may be in a browser or with Redis. Each test has the project's place in that
+list in its name, after a #.
 """
 
 import json
@@ -25,14 +25,13 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def one_of_many(request):
     """Put a project in the place of the one that --project names."""
-    folder, _ = request.config.tries[request.param]
+    folder, _, _ = request.config.tries[request.param]
     request.config.option.project = Path(folder)
 
 
 def pytest_generate_tests(metafunc):
-    tries = metafunc.config.tries
-    name = metafunc.function.__name__
-    chosen = [number for number, (_, names) in enumerate(tries) if not names or name in names]
+    tries, name = metafunc.config.tries, metafunc.function.__name__
+    chosen = [number for number, (_, names, _) in enumerate(tries) if name in names]
     metafunc.parametrize("one_of_many", chosen, ids=lambda number: f"#{number}", indirect=True)
 
 
@@ -40,15 +39,16 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(config, items):
     """Leave out what nothing is tried with, and begin with all the tests of the first project."""
 
+    def number(item):
+        return item.callspec.params["one_of_many"]
+
     def is_wanted(item):
-        number = item.callspec.params.get("one_of_many")
-        if not isinstance(number, int):
+        if not isinstance(number(item), int):
             return False  # no project is tried with it
         is_slow = any(map(item.get_closest_marker, ("browser", "redis")))
-        return bool(config.tries[number][1]) or not is_slow
+        return not is_slow or item.originalname in config.tries[number(item)][2]
 
-    wanted = [item for item in items if is_wanted(item)]
-    items[:] = sorted(wanted, key=lambda item: item.callspec.params["one_of_many"])
+    items[:] = sorted(filter(is_wanted, items), key=number)
 
 
 def number_and_words(words):

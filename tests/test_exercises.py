@@ -16,10 +16,9 @@ from repo import ROOT, RUNS_ALL
 
 from workshop import checking
 from workshop.questions import what_check_says
-from workshop.steps import all_exercises, write_files
+from workshop.steps import TEST, all_exercises, write_files
 
 EXERCISES = all_exercises()
-MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
 VARIANTS = [(exercise, variant) for exercise in EXERCISES for variant in exercise.variants]
 DEADLINE = 0.7  # seconds
 QUART_RUN = "test_the_quart_command_starts_the_app"
@@ -176,23 +175,18 @@ def is_tried_with_all_tests(exercise):
     return exercise.number < 4 or RUNS_ALL
 
 
-def chosen_tests(exercise, names):
-    """The tests to try a mistake with: all, but of the slow ones only those that it names.
+def tests_to_try(exercise, mistake):
+    """The names of the tests to try a mistake with; of the slow ones, those that it names.
 
-    From step 4 on, only the first that it names, unless it is `--all`.
+    From step 4 on, only the first that it names, unless it is `--all`; from step 6 on, the tests in
+    the files of those that it names.
     """
-    paths = test_files(exercise.tests[0])
-    if not is_tried_with_all_tests(exercise) and names != ["all"]:
-        texts = {path: path.read_text(encoding="utf-8") for path in paths}
-        defined = re.compile(rf"^(?:async )?def ({'|'.join(names)})\(", re.MULTILINE)
-        found = [(path, name) for path in paths for name in defined.findall(texts[path])]
-        path, name = found[0]
-        return [f"{path.relative_to(ROOT).as_posix()}::{name}"]
-    if exercise.number >= 6:  # where there are so many that the files of those named must do
-        texts = {path: path.read_text(encoding="utf-8") for path in paths}
-        paths = [path for path in paths if any(f"def {name}(" in texts[path] for name in names)]
-    slow = [f"{marker}(test='{name}')" for name in names for marker in ("browser", "redis")]
-    return [*paths, "-m", " or ".join(["not (browser or redis)", *slow])]
+    if mistake.fails != ["all"] and not is_tried_with_all_tests(exercise):
+        return mistake.fails[:1]
+    texts = [path.read_text(encoding="utf-8") for path in test_files(exercise.tests[0])]
+    if exercise.number >= 6 and mistake.fails != ["all"]:
+        texts = [text for text in texts if any(f"def {name}(" in text for name in mistake.fails)]
+    return [name for text in texts for name in TEST.findall(text)]
 
 
 @pytest.mark.long
@@ -202,20 +196,23 @@ def test_each_mistake_fails_the_test_it_names_and_is_told_what_to_look_at(exerci
         write_files(mistake.applied_to(exercise.solution), tmp_path / str(number))
         for number, mistake in enumerate(exercise.mistakes)
     ]
-    results = try_together(exercise, projects, tmp_path / "tries.json")
+    results = try_together(exercise, exercise.mistakes, projects, tmp_path / "tries.json")
     for mistake, project, checks in zip(exercise.mistakes, projects, results, strict=True):
         try:
             assert_told(exercise, mistake, checks)
         except AssertionError:
-            assert_told(exercise, mistake, check(project, chosen_tests(exercise, mistake.fails)))
+            (checks,) = try_together(exercise, [mistake], [project], tmp_path / "tries.json")
+            assert_told(exercise, mistake, checks)
 
 
-def try_together(exercise, projects, file):
+def try_together(exercise, mistakes, projects, file):
     """What the tests say of each project with a mistake, tried in one process."""
     paths, left = test_files(exercise.tests[0]), list(range(len(projects)))
     results = [[] for _ in projects]
     while left:
-        tries = [(str(projects[n]), names_to_try(exercise, exercise.mistakes[n])) for n in left]
+        tries = [
+            (str(projects[n]), tests_to_try(exercise, mistakes[n]), mistakes[n].fails) for n in left
+        ]
         file.write_text(json.dumps(tries), encoding="utf-8")
         for one in check(projects[0], [*paths, "-p", "batching", f"--tries={file}"]):
             if one.outcome in ("passed", "failed") and "#" in one.words:
@@ -225,22 +222,6 @@ def try_together(exercise, projects, file):
         ended = [n for n in left if results[n]] or left[:1]
         left = [n for n in left if n > ended[-1]]
     return results
-
-
-def names_to_try(exercise, mistake):
-    """The tests to try a mistake with in one process; none for all but the slow ones."""
-    everything = is_tried_with_all_tests(exercise) or mistake.fails == ["all"]
-    return [] if everything else mistake.fails[:1]
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(
-    ("exercise", "mistake"),
-    [pytest.param(*both, id=f"{both[0].id}: {both[1].name}") for both in MISTAKES],
-)
-def test_a_mistake_fails_all_the_tests_it_names_and_no_other(exercise, mistake, tmp_path):
-    project = write_files(mistake.applied_to(exercise.solution), tmp_path / "websocket")
-    assert_told(exercise, mistake, check(project, chosen_tests(exercise, mistake.fails)))
 
 
 def assert_told(exercise, mistake, checks):
