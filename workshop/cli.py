@@ -3,7 +3,7 @@
 import click
 
 from workshop import environment, machine, serving, steps
-from workshop.commands import COMMAND, classroom, lab, learner, maintenance, quiz, site
+from workshop.commands import COMMAND, classroom, kit, lab, learner, maintenance, quiz, site
 from workshop.learner import LearnerProblem
 
 PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed, steps.UnknownFile)
@@ -50,6 +50,7 @@ for command in (
     *(learner.run, learner.start, learner.check, learner.hint, learner.diff),
     *(quiz.quiz, learner.doctor),
     *(maintenance.test, classroom.branches, classroom.release, classroom.answers),
+    kit.kit,
     *(lab.fault, site.docs, site.notebooks, lab.bench, maintenance.carry),
     maintenance.lock,
 ):

@@ -1,0 +1,140 @@
+"""A folder from which a class sets up without a network: repository, site, packages, start.py.
+
+SHA256SUMS is written last and removed first, so that a folder that was interrupted is never taken
+for a whole one.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from workshop import branches, site
+from workshop.installing import requirement
+from workshop.venv import ROOT, locked, up_to
+
+HERE = Path(__file__).resolve().parent
+ABOUT, SUMS = "kit.json", "SHA256SUMS"
+AT_ONCE = 3  # downloads
+
+
+class KitProblem(Exception):
+    """The kit cannot be made; the message says why and what to do."""
+
+
+def make(folder, pythons, targets, everything=False, solutions=False, say=print):
+    """Make a kit for these Pythons and targets, or complete one; returns what cannot be had.
+
+    That is a sentence for each package that has no wheel for a target. Raises KitProblem,
+    branches.BranchProblem or OSError.
+    """
+    _require_place(folder)
+    (folder / SUMS).unlink(missing_ok=True)
+    about = {"pythons": pythons, "targets": [target.name for target in targets]}
+    about |= {"everything": everything, "solutions": solutions}
+    _write(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    say("The repository and its branches …")
+    _add_repository(folder, solutions)
+    say("The site …")
+    code = site.build(folder / "site")
+    if code:
+        raise KitProblem("the site could not be built: see above")
+    lacking = _add_packages(folder / "packages", pythons, targets, everything, say)
+    for name in ("start.py", "index.html"):
+        shutil.copyfile(HERE / name, folder / name)
+    _add_sums(folder)
+    return lacking
+
+
+def _require_place(folder):
+    if folder.exists() and not folder.is_dir():
+        raise KitProblem(f"{folder} is a file: name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / ABOUT).is_file():
+        raise KitProblem(f"{folder} holds something else: name a new folder for the kit")
+
+
+def _add_repository(folder, solutions):
+    """The repository as a git bundle, and without its history as a zip for those without git."""
+    branches.make()
+    kinds = ["exercise", "solution"] if solutions else ["exercise"]
+    current = branches.git("rev-parse", "--symbolic-full-name", "HEAD").strip()
+    refs = ["HEAD", *([current] if current != "HEAD" else [])]
+    refs += [f"--glob=refs/heads/{kind}/*" for kind in kinds]
+    branches.git("bundle", "create", "--quiet", str(folder / "workshop.bundle"), *refs)
+    archive = ["archive", "--format=zip", "--prefix=quart-websocket-workshop/"]
+    branches.git(*archive, f"--output={folder / 'workshop.zip'}", "HEAD")
+
+
+def _add_packages(folder, pythons, targets, everything, say):
+    """The wheels for all Pythons and targets; returns a sentence for each that cannot be had."""
+    folder.mkdir(exist_ok=True)
+    sets = up_to("maintenance" if everything else "develop")
+    packages = {name: entry for group in sets for name, entry in locked(group).items()}
+    pairs = [(python, target) for target in targets for python in pythons]
+
+    def fetch(pair):
+        python, target = pair
+        lines = {
+            name: requirement(name, {"version": entry["version"], "hashes": entry["hashes"]})
+            for name, entry in packages.items()
+            if target.needs(entry.get("markers"), python)
+        }
+        say(f"{len(lines)} packages for Python {python} on {target.name} …")
+        if _download(list(lines.values()), folder, python, target) is None:
+            return []
+        # One at a time, to say which of them cannot be had.
+        whys = {name: _download([line], folder, python, target) for name, line in lines.items()}
+        return [
+            f"{name} {packages[name]['version'][2:]} for Python {python} on {target.name}: {why}"
+            for name, why in whys.items()
+            if why
+        ]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [sentence for sentences in pool.map(fetch, pairs) for sentence in sentences]
+
+
+def _download(lines, folder, python, target):
+    """Download wheels into a folder; returns None, or why it cannot be done."""
+    with tempfile.TemporaryDirectory() as place:
+        requirements = Path(place, "requirements.txt")
+        _write(requirements, "".join(lines))
+        platforms = [f"--platform={name}" for name in target.platforms]
+        options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--quiet", *platforms]
+        options += [f"--python-version={python}", "--implementation=cp", f"--dest={place}/wheels"]
+        options += [f"--find-links={folder}", "--disable-pip-version-check", "--no-input"]
+        command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements)]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+        for wheel in Path(place).glob("wheels/*.whl"):
+            if not (folder / wheel.name).exists():
+                shutil.copyfile(wheel, folder / f"{wheel.name}.new")
+                (folder / f"{wheel.name}.new").replace(folder / wheel.name)
+    if result.returncode == 0:
+        return None
+    reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
+    return reasons[-1].removeprefix("ERROR: ") if reasons else "pip gives no reason"
+
+
+def _add_sums(folder):
+    lines = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
+    _write(folder / f"{SUMS}.new", "".join(lines))
+    (folder / f"{SUMS}.new").replace(folder / SUMS)
+
+
+def size(folder):
+    """How large a kit is, in megabytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def _write(path, text):
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,127 @@
+"""Set up the workshop from this folder, without a network: python3 start.py [FOLDER]
+
+It copies the workshop into FOLDER (quart-websocket-workshop, where you are, if you name none) and
+installs what running and checking need into FOLDER/.venv. Nothing else on this machine is changed.
+"""
+
+# This file must still parse on Python 3.8, to tell people there which Python they need.
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+
+KIT = os.path.dirname(os.path.abspath(__file__))
+ENSURE = """
+import sys
+from workshop import environment
+try:
+    environment.ensure(sys.argv[1])
+except environment.EnvironmentFailed as problem:
+    sys.exit("Could not create the environment: %s." % problem)
+"""
+
+
+def main():
+    """Check this folder, copy the workshop, and install the packages."""
+    if len(sys.argv) > 2 or sys.argv[1:2] in (["-h"], ["--help"]):
+        sys.exit(__doc__.strip())
+    if sys.version_info < (3, 11):
+        sys.exit(
+            "The workshop needs Python 3.11 or newer, and this is Python %d.%d (%s)."
+            % (sys.version_info[0], sys.version_info[1], sys.executable)
+        )
+    with open(os.path.join(KIT, "kit.json"), encoding="utf-8") as file:
+        about = json.load(file)
+    require_this_machine(about)
+    require_whole()
+    folder = os.path.abspath(sys.argv[1] if sys.argv[1:] else "quart-websocket-workshop")
+    copy_workshop(folder)
+    last = "maintenance" if about["everything"] else "develop"
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": os.path.join(KIT, "packages")}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environ = dict(plain, PIP_CONFIG_FILE=os.devnull, **offline)
+    code = subprocess.call([sys.executable, "-c", ENSURE, last], cwd=folder, env=environ)
+    if code:
+        sys.exit(code)
+    python = "py" if os.name == "nt" else "python3"
+    print("\nThe workshop is ready. Continue with:\n\n  cd %s" % folder)
+    print("  %s -m workshop start 1\n  %s -m workshop check" % (python, python))
+
+
+def require_this_machine(about):
+    """End with a sentence unless there are packages for this Python."""
+    version = "%d.%d" % sys.version_info[:2]
+    if version not in about["pythons"]:
+        sys.exit(
+            "This kit has packages for Python %s, and this is Python %s (%s): use one of those."
+            % (", ".join(about["pythons"]), version, sys.executable)
+        )
+    systems = {"win32": "Windows", "darwin": "macOS", "linux": "Linux"}
+    system = systems.get(sys.platform, sys.platform)
+    if not any(name.startswith(system) for name in about["targets"]):
+        sys.exit(
+            "This kit has packages for %s, and this is %s (%s)."
+            % (", ".join(about["targets"]), system, platform.machine())
+        )
+
+
+def require_whole():
+    """End with a sentence unless every file is there and as it was made."""
+    try:
+        with open(os.path.join(KIT, "SHA256SUMS"), encoding="utf-8") as file:
+            lines = [line.rstrip("\n").split("  ", 1) for line in file]
+    except OSError:
+        sys.exit("This kit isn't complete, because making it was interrupted: make it again.")
+    for digest, name in lines:
+        path = os.path.join(KIT, *name.split("/"))
+        if not os.path.isfile(path):
+            sys.exit("%s is missing: copy the kit again." % told(name))
+        with open(path, "rb") as file:
+            if hashlib.sha256(file.read()).hexdigest() != digest:
+                sys.exit("%s isn't as it was made: copy the kit again." % told(name))
+
+
+def told(name):
+    """A file of the kit in words; of a package, its name, Python and platform."""
+    if not name.endswith(".whl"):
+        return "The file %s" % name
+    package, version, *_, python, _, system = name.rpartition("/")[2][: -len(".whl")].split("-")
+    python = "any Python" if python.startswith("py") else "Python %s.%s" % (python[2], python[3:])
+    system = "any system" if system == "any" else system
+    return "The package %s %s (for %s, %s)" % (package, version, python, system)
+
+
+def copy_workshop(folder):
+    """Put the workshop into a folder: as a clone, or without git as plain files."""
+    if os.path.isfile(os.path.join(folder, "Pipfile.lock")):
+        print("The workshop is in %s already." % folder, flush=True)
+        return
+    if os.path.exists(folder):
+        sys.exit("%s holds something else: name a new folder." % folder)
+    print("Copying the workshop to %s …" % folder, flush=True)
+    new = folder + ".new"
+    shutil.rmtree(new, ignore_errors=True)
+    if shutil.which("git"):
+        bundle = os.path.join(KIT, "workshop.bundle")
+        code = subprocess.call(["git", "clone", "--quiet", bundle, new])
+        if code:
+            sys.exit(code)
+    else:
+        with zipfile.ZipFile(os.path.join(KIT, "workshop.zip")) as file:
+            file.extractall(new + ".zip")
+        os.rename(os.path.join(new + ".zip", "quart-websocket-workshop"), new)
+        os.rmdir(new + ".zip")
+    os.rename(new, folder)
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # its encoding may lack …
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
