@@ -78,7 +78,6 @@ RUN_BY = {
     "pipenv shell": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
     "pipenv install quart": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
     "pipenv install --dev pytest pytest-asyncio": "tests/test_pipenv.py::test_pipenv_installs_step",
-    "pipenv run pytest": "tests/test_branches.py::test_on_a_branch_pytest_fails_for_the_exercise",
     "QUART_APP=websocket:app quart run": "tests/test_serving.py::test_the_originals_command_serves",
     '$env:QUART_APP = "websocket:app"; quart run': (
         "tests/test_serving.py::test_the_originals_command_serves"

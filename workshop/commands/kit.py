@@ -1,11 +1,13 @@
 """What an instructor types to set up a class without a network: kit."""
 
 import sys
+import threading
 from pathlib import Path
 
 import click
 
-from workshop import environment
+from workshop import environment, machine
+from workshop.commands import port_option
 
 PYTHONS = "3.11,3.12,3.13"
 SYSTEMS = "windows,macos,linux"
@@ -17,14 +19,25 @@ SYSTEMS = "windows,macos,linux"
 @click.option("--for", "systems", default=SYSTEMS, show_default=True, help="The systems.")
 @click.option("--all", "everything", is_flag=True, help="Add what docs and notebooks need.")
 @click.option("--solutions", is_flag=True, help="Add the solution branches.")
-def kit(folder, python, systems, everything, solutions):
+@click.option("--serve", is_flag=True, help="Offer the kit in FOLDER over HTTP, until Ctrl-C.")
+@click.option("--lan", is_flag=True, help="With --serve: to every machine on this network.")
+@port_option
+def kit(folder, python, systems, everything, solutions, serve, lan, port):
     """Make FOLDER a kit from which learners set up without a network (for instructors).
 
     It holds the repository with the exercise branches, the site, the packages for running and
     checking, and start.py, which sets up the workshop from them. You need a network to make it.
     Type the same command again to complete a kit. If a package doesn't exist for one of the
     systems, it is named, and the exit code is 1.
+
+    With --serve, a kit that was made is offered to the class: pages, repository and packages. Other
+    machines can reach it only with --lan; on a guest network that keeps its machines apart, not
+    even then.
     """
+    if (lan or port) and not serve:
+        raise click.UsageError("--lan and --port go with --serve")
+    if serve:
+        return offer(folder.absolute(), port, lan)
     environment.ensure("maintenance")
     from workshop.kit import KitProblem, make, size
     from workshop.kit.targets import SYSTEMS as KNOWN
@@ -44,3 +57,25 @@ def kit(folder, python, systems, everything, solutions):
         click.echo(f"Not in the kit: {sentence}", err=True)
     click.echo(f"\nThe kit is in {folder} ({size(folder):.0f} MB). Learners type: python3 start.py")
     sys.exit(1 if lacking else 0)
+
+
+def offer(folder, port, lan):
+    """Offer a kit until Ctrl-C."""
+    environment.ensure("maintenance")
+    from workshop.kit import KitProblem
+    from workshop.kit.offer import offered, qr_code
+
+    try:
+        with offered(folder, port, lan) as url:
+            click.echo(f"The kit is offered at {url}/ (Ctrl-C stops it).")
+            if lan:
+                click.echo("Every machine on this network can read it, and none can change it.\n")
+                if machine.can_print("█▀▄", sys.stdout):
+                    qr_code(url).terminal(compact=True)
+            else:
+                click.echo("Only this machine can reach it; --lan offers it to the class.")
+            threading.Event().wait()
+    except KitProblem as problem:
+        raise click.ClickException(str(problem)) from None
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -101,7 +101,7 @@ def _add_packages(folder, pythons, targets, everything, say):
 
 def _download(lines, folder, python, target):
     """Download wheels into a folder; returns None, or why it cannot be done."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as place:
         requirements = Path(place, "requirements.txt")
         _write(requirements, "".join(lines))
         platforms = [f"--platform={name}" for name in target.platforms]
@@ -111,9 +111,7 @@ def _download(lines, folder, python, target):
         command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements)]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
         for wheel in Path(place).glob("wheels/*.whl"):
-            if not (folder / wheel.name).exists():
-                shutil.copyfile(wheel, folder / f"{wheel.name}.new")
-                (folder / f"{wheel.name}.new").replace(folder / wheel.name)
+            wheel.replace(folder / wheel.name)
     if result.returncode == 0:
         return None
     reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
