@@ -144,7 +144,7 @@ def offline(command, place, home):
     """Run a command where there is no network and no setting of anybody's."""
     path = os.environ["PATH"] if os.name == "nt" else "/usr/local/bin:/usr/bin:/bin"
     return subprocess.run(
-        ["unshare", "-rn", *map(str, command)],
+        ["unshare", "-rn", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *map(str, command)],
         cwd=place,
         env={"HOME": str(home), "PATH": path, "PYTHONUTF8": "1"},
         stdout=subprocess.PIPE,
