@@ -166,7 +166,7 @@ def test_passed_and_failed_can_be_told_apart_in_any_encoding(learner, encoding, 
     output = learner("check")[1]
     passes, fails = signs or ("ok", "--")
     assert f"{passes} a plain get is refused" in output
-    assert f"{fails} a message comes back with echo before it" in output
+    assert f"{fails} a message comes back with echo in front" in output
     assert "? a message" not in output
 
 

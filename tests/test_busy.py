@@ -122,7 +122,7 @@ def checked(code, folder):
     (folder / "websocket.py").write_text(code, encoding="utf-8", newline="\n")
     tests = ECHO / "tests/test_echo.py"
     one, three = (
-        "test_a_message_comes_back_with_echo_before_it",
+        "test_a_message_comes_back_with_echo_in_front",
         "test_every_message_comes_back_in_order",
     )
     yield from Checker(folder, [f"{tests}::{name}" for name in (one, three)]).check()

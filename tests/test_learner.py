@@ -82,9 +82,9 @@ def test_check_tells_every_check_and_what_to_look_at_first(learner):
     learner("start", "3")
     code, output = learner("check")
     assert code == 1
-    assert "✗ a message comes back with echo before it" in output
+    assert "✗ a message comes back with echo in front" in output
     assert "✓ 8 checks of earlier steps pass" in output
-    assert "Fix this first: a message comes back with echo before it" in output
+    assert "Fix this first: a message comes back with echo in front" in output
     assert "is there an @app.websocket for it?" in output
     for jargon in ("pytest", "conftest", "assert ", "fixture", "site-packages"):
         assert jargon not in output
@@ -336,10 +336,10 @@ def test_check_watch_checks_again_at_a_save_and_follows_to_the_exercise_started_
     process.wait_for("✓ the pipfile names what the app imports")
     process.wait_for("Watching")
     learner("start", "3")
-    process.wait_for("✗ a message comes back with echo before it")
+    process.wait_for("✗ a message comes back with echo in front")
     process.wait_for("Watching")
     learner.write("websocket.py", (STEPS[2] / "websocket.py").read_bytes())
-    process.wait_for("✓ a message comes back with echo before it")
+    process.wait_for("✓ a message comes back with echo in front")
     process.interrupt()
     assert process.end(5)[0] == 130
 

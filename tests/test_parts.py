@@ -109,7 +109,7 @@ def test_after_a_part_that_fails_the_next_ones_are_not_run(folder):
     path = folder / "websocket.py"
     path.write_text(path.read_text(encoding="utf-8").replace("/api/v2/messages", "/messages"))
     assert checked(folder, "handshake or post_reaches or lines_are_not or tcp_line_reaches") == [
-        ("the handshake completes before any message exists", "passed"),
+        ("the handshake completes before the first message", "passed"),
         ("a post reaches everyone", "failed"),
         ("a tcp line reaches everyone", "later"),
     ]
@@ -183,13 +183,13 @@ def test_what_is_asked_for_and_does_not_pass_keeps_a_step_from_being_done(folder
 
 
 def test_checks_of_earlier_steps_are_one_line_and_those_that_fail_are_shown(folder):
-    own = Check("a message comes back with echo before it", "passed")
+    own = Check("a message comes back with echo in front", "passed")
     page = Check("the style sheet is served as css", "passed")
     pipfile = Check("the pipfile names what the app imports", "failed", "no Pipfile")
     quart = Check("the quart command starts the app", "later")
     text, _ = told(ECHO, own, page, page, pipfile, quart)
     assert text.splitlines()[:4] == [
-        "✓ a message comes back with echo before it",
+        "✓ a message comes back with echo in front",
         "✗ the pipfile names what the app imports",
         "✓ 2 checks of earlier steps pass",
         "· 1 check of earlier steps hasn't run yet",

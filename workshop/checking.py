@@ -327,7 +327,7 @@ def is_of_project(filename):
 
 
 def words_of(nodeid):
-    """A test's name in words: "a client that leaves is forgotten (not UTF-8)"."""
+    """A test's name in words: "a client that disconnects is removed (not UTF-8)"."""
     name, _, case = nodeid.rpartition("::")[2].partition("[")
     words = name.removeprefix("test_").replace("_", " ")
     return f"{words} ({case.removesuffix(']')})" if case else words

@@ -44,7 +44,7 @@ async def test_the_script_is_served_as_javascript(app, project):
     )
 
 
-async def test_the_browser_asks_again_for_what_may_have_changed(app):
+async def test_the_browser_always_asks_for_the_newest_files(app):
     for path in ("/static/css/websocket.css", "/static/js/websocket.js"):
         response = await app.test_client().get(path)
         caching = response.headers.get("Cache-Control", "")
@@ -54,7 +54,7 @@ async def test_the_browser_asks_again_for_what_may_have_changed(app):
         )
 
 
-async def test_what_is_not_there_is_a_404(app):
+async def test_a_page_that_does_not_exist_is_a_404(app):
     for path in ("/nowhere", "/static/js/nowhere.js"):
         response = await app.test_client().get(path)
         assert response.status_code == 404, (

@@ -3,7 +3,7 @@ import pytest
 pytestmark = pytest.mark.asyncio
 
 
-async def test_a_message_comes_back_with_echo_before_it(app):
+async def test_a_message_comes_back_with_echo_in_front(app):
     test_client = app.test_client()
     data = "bob"
     async with test_client.websocket("/ws") as test_websocket:
@@ -28,7 +28,7 @@ async def test_an_empty_message_comes_back(app):
     assert reply == "echo ", f"sent an empty message: expected 'echo ', but {reply!r} came"
 
 
-async def test_two_clients_do_not_hear_each_other(app):
+async def test_an_echo_reaches_only_its_sender(app):
     test_client = app.test_client()
     async with test_client.websocket("/ws") as alice, test_client.websocket("/ws") as bob:
         await alice.send("from alice")
@@ -40,7 +40,7 @@ async def test_two_clients_do_not_hear_each_other(app):
     )
 
 
-async def test_a_client_that_leaves_ends_its_handler(app):
+async def test_the_handler_ends_when_its_client_disconnects(app):
     async with app.test_client().websocket("/ws") as alice:
         await alice.send("hello")
         await alice.receive()

@@ -53,7 +53,7 @@ async def test_the_state_goes_from_connecting_to_connected(page, expect):
     )
 
 
-async def test_what_is_typed_comes_back_by_button_and_by_enter(page, expect):
+async def test_typed_text_comes_back_by_button_and_by_enter(page, expect):
     box = page.get_by_role("textbox", name="Message")
     await send(page, expect, "by button")
     await shows(page, expect, "by button")
@@ -93,7 +93,7 @@ async def test_html_shows_as_text(page, expect):
     )
 
 
-async def test_when_the_server_goes_the_page_says_so(page, expect, server):
+async def test_when_the_server_stops_the_page_says_so(page, expect, server):
     button, state = page.get_by_role("button", name="Send"), await state_of(page, expect)
     await expect(button, "the button should work once the socket is open").to_be_enabled()
     await asyncio.to_thread(server.stop)
@@ -133,7 +133,7 @@ async def test_an_empty_message_is_not_sent(page, expect):
     await expect(items, "an empty message should not be sent").to_have_count(1)
 
 
-async def test_the_newest_message_is_in_view_unless_the_reader_has_scrolled_up(page, expect):
+async def test_the_newest_message_is_visible_unless_the_reader_has_scrolled_up(page, expect):
     await page.set_viewport_size({"width": 360, "height": 300})
     items = page.get_by_role("listitem")
     box = page.get_by_role("textbox", name="Message")

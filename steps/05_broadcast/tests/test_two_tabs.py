@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
 
 
-async def test_two_tabs_hear_each_other_and_a_post(page, expect):
+async def test_two_tabs_show_each_others_messages_and_a_post(page, expect):
     other = await page.context.new_page()
     await other.goto(page.url)
     for tab in (page, other):

@@ -33,7 +33,7 @@ def long(count):
     return [f"{number:04000}" for number in range(1, count + 1)]
 
 
-async def test_the_first_frame_tells_a_new_client_its_place(log_client):
+async def test_the_first_frame_contains_the_newest_id(log_client):
     async with log_client() as alice:
         assert alice.gaps == [], f"alice is new and misses nothing, but is told {alice.gaps}"
         await say(alice, *numbered(3))
@@ -44,7 +44,7 @@ async def test_the_first_frame_tells_a_new_client_its_place(log_client):
             )
 
 
-async def test_who_comes_back_gets_what_was_missed_in_order_and_once(log_client):
+async def test_a_client_that_reconnects_gets_what_it_missed_in_order_and_once(log_client):
     async with log_client() as alice:
         async with log_client() as bob:
             await say(alice, "before")
@@ -59,7 +59,7 @@ async def test_who_comes_back_gets_what_was_missed_in_order_and_once(log_client)
             assert heard == "after", f"bob had everything, and then got {heard!r}"
 
 
-async def test_what_piles_up_goes_out_in_few_frames(log_client):
+async def test_pending_messages_are_sent_in_few_frames(log_client):
     async with log_client() as alice, log_client() as bob:
         bob.stop_reading()
         await say(alice, *long(LOG_SIZE))
@@ -76,7 +76,7 @@ async def test_what_piles_up_goes_out_in_few_frames(log_client):
         )
 
 
-async def test_who_has_missed_all_that_is_kept_gets_it_in_one_frame(log_client):
+async def test_a_client_that_missed_the_whole_log_gets_it_in_one_frame(log_client):
     async with log_client() as alice:
         messages = numbered(LOG_SIZE)
         await say(alice, *messages)
@@ -87,7 +87,7 @@ async def test_who_has_missed_all_that_is_kept_gets_it_in_one_frame(log_client):
             assert bob.frames == 2, f"it should be one frame after the first, not {bob.frames - 1}"
 
 
-async def test_who_was_away_for_too_long_is_told_and_gets_what_there_is(log_client):
+async def test_a_client_that_was_away_too_long_is_told_and_gets_what_is_left(log_client):
     async with log_client() as alice:
         async with log_client() as bob:
             await say(alice, "before")
@@ -100,7 +100,7 @@ async def test_who_was_away_for_too_long_is_told_and_gets_what_there_is(log_clie
             assert kept == messages[-LOG_SIZE:], f"the log keeps {LOG_SIZE}, but bob got {kept}"
 
 
-async def test_who_comes_back_after_a_restart_is_told_and_gets_what_there_is(log_client):
+async def test_a_client_that_resumes_after_a_restart_is_told_and_gets_what_is_left(log_client):
     async with log_client() as alice:
         await say(alice, *numbered(3))
         async with log_client("another", 2) as bob:
@@ -109,7 +109,7 @@ async def test_who_comes_back_after_a_restart_is_told_and_gets_what_there_is(log
             assert kept == numbered(3), f"bob should get all that there is, but got {kept}"
 
 
-async def test_who_reads_too_slowly_is_told_and_holds_up_nobody(log_client):
+async def test_a_client_that_reads_too_slowly_is_told_and_delays_nobody(log_client):
     async with log_client() as alice, log_client() as bob:
         bob.stop_reading()
         messages = long(10 * LOG_SIZE)
@@ -120,7 +120,7 @@ async def test_who_reads_too_slowly_is_told_and_holds_up_nobody(log_client):
         assert "too old" in bob.gaps, "bob has missed messages in between, and is not told"
 
 
-async def test_memory_is_bounded_by_the_log_and_not_by_who_reads(log_client):
+async def test_clients_that_do_not_read_cost_no_memory(log_client):
     async with log_client() as alice, log_client() as bob:
         bob.stop_reading()
         await say(alice, *long(LOG_SIZE))
@@ -142,7 +142,7 @@ def unfinished_tasks():
     return sum(not task.done() for task in tasks)
 
 
-async def test_when_a_client_has_left_nothing_goes_on_for_it(log_client):
+async def test_nothing_keeps_running_for_a_client_that_disconnected(log_client):
     async def five_come_and_leave(alice, most):
         for _ in range(5):
             async with log_client() as bob:
@@ -165,7 +165,7 @@ async def test_when_a_client_has_left_nothing_goes_on_for_it(log_client):
 
 
 @pytest.mark.parametrize("last", ["-7", "nonsense", "", "1e9", "99999999999999999999"])
-async def test_a_place_that_never_was_harms_nobody(log_client, last):
+async def test_an_unknown_last_id_breaks_nothing(log_client, last):
     async with log_client() as alice:
         await say(alice, "before")
         async with log_client(alice.log, last) as bob:
@@ -175,13 +175,13 @@ async def test_a_place_that_never_was_harms_nobody(log_client, last):
                 heard = await bob.receive()
 
 
-async def test_bytes_are_no_message(log_client):
+async def test_binary_messages_are_ignored(log_client):
     async with log_client() as alice:
         await alice.send(b"\x00\xff")
         await say(alice, "text")
 
 
-async def test_what_came_by_post_and_by_tcp_is_in_the_log_too(app, log_client, tcp_connect):
+async def test_posts_and_tcp_lines_are_in_the_log_too(app, log_client, tcp_connect):
     async with app.test_app(), log_client() as alice:
         async with log_client() as bob:
             pass

@@ -55,7 +55,7 @@ OWN = [None, "http://HOST", "https://HOST", *PAGES.split()]
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-async def test_a_foreign_page_is_not_let_in(app, origin):
+async def test_a_page_of_another_origin_is_refused(app, origin):
     headers = {"Host": HOST, "Origin": origin.replace("HOST", HOST)}
     status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
     assert status == 403, f"a page of {headers['Origin']} may connect: {status}"
@@ -64,7 +64,7 @@ async def test_a_foreign_page_is_not_let_in(app, origin):
 
 
 @pytest.mark.parametrize("origin", OWN)
-async def test_our_own_pages_and_clients_without_one_are_let_in(app, origin):
+async def test_our_own_origin_and_a_missing_origin_are_accepted(app, origin):
     headers = {"Host": HOST}
     if origin:
         headers["Origin"] = origin.replace("HOST", HOST)
@@ -75,7 +75,7 @@ async def test_our_own_pages_and_clients_without_one_are_let_in(app, origin):
 
 
 @pytest.mark.parametrize("name", ["evil", "localhost.evil", "127.0.0.1.evil"])
-async def test_a_page_whose_name_was_made_to_lead_here_is_not_let_in(app, name):
+async def test_a_page_that_uses_dns_rebinding_is_refused(app, name):
     headers = {"Host": f"{name}.example:5000", "Origin": f"http://{name}.example:5000"}
     status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
     assert status == 403, (
@@ -84,7 +84,7 @@ async def test_a_page_whose_name_was_made_to_lead_here_is_not_let_in(app, name):
     )
 
 
-async def test_a_refused_origin_is_logged_once_with_what_is_expected(app, caplog):
+async def test_a_refused_origin_is_logged_once_with_the_expected_one(app, caplog):
     headers = {"Host": HOST, "Origin": "http://evil.example"}
     for _ in range(3):
         await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
@@ -115,7 +115,7 @@ AS_PEOPLE_WRITE_THEM = {
     ids=AS_PEOPLE_WRITE_THEM,
     indirect=True,
 )
-async def test_an_origin_is_let_in_however_people_write_it(app):
+async def test_an_allowed_origin_is_accepted_however_it_is_written(app):
     headers = {"Host": HOST, "Origin": "https://chat.example"}
     status = await status_of(app.test_client().websocket("/api/v3/ws", headers=headers))
     assert status == 101, f"QUART_ORIGINS lists https://chat.example, but its page gets {status}"
@@ -130,13 +130,13 @@ async def test_an_origin_is_let_in_however_people_write_it(app):
     ids=lambda value: value["QUART_ORIGINS"],
     indirect=True,
 )
-async def test_what_is_no_origin_is_refused_at_start_with_a_sentence(app):
+async def test_an_invalid_allowed_origin_is_reported_at_startup(app):
     reason = getattr(app, "reason", "the app starts")
     assert "QUART_ORIGINS" in reason, f"QUART_ORIGINS holds what is no origin, but: {reason}"
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "€" * 100], ids=["characters", "bytes"])
-async def test_a_path_longer_than_a_files_name_is_not_found(app, name):
+async def test_a_path_too_long_for_a_file_name_is_a_404(app, name):
     response = await app.test_client().get(f"/static/{quote(name)}")
     assert response.status_code == 404, (
         f"a path of {len(name.encode())} bytes is answered with {response.status}"
@@ -144,13 +144,13 @@ async def test_a_path_longer_than_a_files_name_is_not_found(app, name):
 
 
 @pytest.mark.parametrize("path", ["/ws", "/api/v2/ws"])
-async def test_doors_that_nobody_uses_are_gone(app, path):
+async def test_unused_routes_are_removed(app, path):
     status = await status_of(app.test_client().websocket(path))
     assert status in (403, 404), f"{path} should be gone, but answers with {status}"
 
 
 @pytest.mark.parametrize("last", ["-7", "nonsense", "1e9", "9" * 5000])
-async def test_a_place_that_is_no_number_is_answered_with_400(app, last):
+async def test_a_last_id_that_is_not_a_number_is_answered_with_400(app, last):
     path = f"/api/v3/ws?log=x&last={last}"
     status = await status_of(app.test_client().websocket(path))
     assert status == 400, f"{path:.60} should be answered with 400, not {status}"
@@ -160,7 +160,7 @@ async def test_a_place_that_is_no_number_is_answered_with_400(app, last):
 
 
 @pytest.mark.parametrize("message", ["x" * 4096, "€" * 1365], ids=["bytes", "characters"])
-async def test_a_message_of_4_kib_passes(log_client, message):
+async def test_a_message_of_4_kib_is_accepted(log_client, message):
     async with log_client() as alice:
         await say(alice, message)
 
@@ -175,14 +175,16 @@ BAD_MESSAGES = {
 
 
 @pytest.mark.parametrize(("message", "code"), BAD_MESSAGES.values(), ids=BAD_MESSAGES)
-async def test_a_bad_message_closes_with_its_code_and_harms_nobody(log_client, message, code):
+async def test_an_invalid_message_closes_only_its_own_connection_with_the_right_code(
+    log_client, message, code
+):
     async with log_client() as alice, log_client() as bob:
         await alice.send(message)
         await is_closed_with(alice, code)
         await say(bob, "still here")
 
 
-async def test_a_flood_is_closed_with_1008_and_harms_nobody(log_client):
+async def test_a_flood_is_closed_with_1008_and_affects_no_other_client(log_client):
     async with log_client() as alice, log_client() as bob:
         for number in range(RATE):
             await say(alice, f"message {number}")
@@ -214,7 +216,7 @@ async def test_a_flood_of_posts_is_answered_with_429(app):
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe"], ids=["empty", "not UTF-8"])
-async def test_a_post_that_is_no_message_is_answered_with_400(app, body):
+async def test_an_invalid_post_is_answered_with_400(app, body):
     response = await app.test_client().post("/api/v2/messages", data=body)
     assert response.status_code == 400, f"the POST is answered with {response.status}"
     told = await response.get_data(as_text=True)
@@ -256,7 +258,7 @@ TOO_MANY = {
 @pytest.mark.parametrize(
     ("settings", "status"), TOO_MANY.values(), ids=TOO_MANY, indirect=["settings"]
 )
-async def test_one_too_many_is_not_let_in_until_another_leaves(app, log_client, status):
+async def test_one_client_too_many_is_refused_until_another_disconnects(app, log_client, status):
     async with log_client():
         async with log_client():
             got = await status_of(app.test_client().websocket("/api/v3/ws"))
@@ -266,7 +268,9 @@ async def test_one_too_many_is_not_let_in_until_another_leaves(app, log_client, 
 
 
 @pytest.mark.parametrize("method", ["POST", "OPTIONS"])
-async def test_http_on_the_tcp_port_is_no_message(app, log_client, tcp_connect, method):
+async def test_an_http_request_on_the_tcp_port_is_not_a_message(
+    app, log_client, tcp_connect, method
+):
     async with app.test_app(), log_client() as alice:
         reader, writer = await tcp_connect()
         writer.write(f"{method} / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\r\n".encode())
@@ -279,7 +283,7 @@ async def test_http_on_the_tcp_port_is_no_message(app, log_client, tcp_connect, 
 
 
 @pytest.mark.parametrize("settings", [{"QUART_CONNECTIONS_PER_ADDRESS": 2}], indirect=True)
-async def test_one_tcp_client_too_many_is_ended(app, log_client, tcp_connect):
+async def test_one_tcp_client_too_many_is_disconnected(app, log_client, tcp_connect):
     async with app.test_app(), log_client() as alice:
         for _ in range(2):
             _, writer = await tcp_connect()
@@ -297,7 +301,7 @@ async def test_one_tcp_client_too_many_is_ended(app, log_client, tcp_connect):
         await say(alice, "nothing came before this")
 
 
-async def test_a_flood_of_tcp_lines_has_to_wait(app, log_client, tcp_connect):
+async def test_a_flood_of_tcp_lines_is_slowed_down(app, log_client, tcp_connect):
     async with app.test_app(), log_client() as alice:
         _, writer = await tcp_connect()
         writer.write(b"flood\n" * 500)

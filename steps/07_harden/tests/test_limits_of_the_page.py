@@ -3,7 +3,7 @@ import pytest
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
 
 
-async def test_the_page_sends_nothing_that_is_refused(page, expect):
+async def test_the_page_sends_no_message_that_would_be_refused(page, expect):
     box, items = page.get_by_role("textbox", name="Message"), page.get_by_role("listitem")
     await expect(page.get_by_role("status"), "the page should connect").to_have_text("Connected")
     await box.press("Enter")

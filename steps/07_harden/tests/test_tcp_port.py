@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.asyncio
 
 
-async def test_the_app_says_where_it_listens(capsys, app, tcp_connect, tcp_port):
+async def test_the_app_prints_its_tcp_port(capsys, app, tcp_connect, tcp_port):
     async with app.test_app():
         printed = capsys.readouterr().out
         assert f"TCP port {tcp_port}" in printed, (
@@ -28,7 +28,7 @@ def bound(monkeypatch):
 
 
 @pytest.mark.parametrize("tcp_port", [None, ""], indirect=True, ids=["unset", "empty"])
-async def test_without_a_port_there_is_no_tcp_source(capsys, bound, app):
+async def test_without_a_port_there_is_no_tcp_server(capsys, bound, app):
     async with app.test_app():
         printed = capsys.readouterr().out
     assert bound <= {0}, f"no port is set, but the app listens on {bound - {0}}"

@@ -30,12 +30,12 @@ async def joined(log_client, *names):
         yield clients
 
 
-async def test_the_handshake_completes_before_any_message_exists(log_client):
+async def test_the_handshake_completes_before_the_first_message(log_client):
     async with log_client():
         pass  # Entering the block is the handshake and the first frame; each has a deadline.
 
 
-async def test_everyone_hears_everyone_in_one_order(log_client):
+async def test_every_message_reaches_everyone_in_the_same_order(log_client):
     async with joined(log_client, "alice", "bob", "carol") as (alice, bob, carol):
         for number in "12":
             for name, client in (("alice", alice), ("bob", bob), ("carol", carol)):
@@ -45,7 +45,7 @@ async def test_everyone_hears_everyone_in_one_order(log_client):
         await all_hear([bob, carol], *order)
 
 
-async def test_those_who_stay_still_hear_when_one_leaves(log_client):
+async def test_the_other_clients_still_get_messages_when_one_disconnects(log_client):
     async with joined(log_client, "alice", "bob") as (alice, bob):
         async with joined(log_client, "carol"):
             await all_hear([alice, bob], "carol")
@@ -53,7 +53,7 @@ async def test_those_who_stay_still_hear_when_one_leaves(log_client):
         await all_hear([alice, bob], "still here?")
 
 
-async def test_a_client_that_vanishes_harms_nobody(log_client):
+async def test_a_lost_connection_affects_no_other_client(log_client):
     async with joined(log_client, "alice", "bob", "carol") as (alice, bob, carol):
         await carol.disconnect()  # without goodbye
         for message in ("one", "two"):
@@ -61,7 +61,7 @@ async def test_a_client_that_vanishes_harms_nobody(log_client):
             await all_hear([alice, bob], message)
 
 
-async def test_a_client_that_only_listens_hears_everyone(log_client):
+async def test_a_client_that_only_listens_gets_every_message(log_client):
     async with log_client() as bob:
         async with joined(log_client, "alice") as (alice,):
             await alice.send("hello")
@@ -98,7 +98,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES)
-async def test_a_bad_tcp_line_ends_just_that_tcp_client_with_a_sentence(
+async def test_an_invalid_tcp_line_disconnects_only_its_sender_who_is_told_why(
     app, log_client, tcp_connect, line
 ):
     async with app.test_app(), joined(log_client, "alice", "bob", "carol") as clients:
@@ -119,7 +119,9 @@ async def test_a_bad_tcp_line_ends_just_that_tcp_client_with_a_sentence(
         await all_hear(clients, "hello from erin")
 
 
-async def test_a_tcp_client_that_goes_on_after_a_bad_line_is_ended(app, tcp_connect):
+async def test_a_tcp_client_that_keeps_sending_after_an_invalid_line_is_disconnected(
+    app, tcp_connect
+):
     async with app.test_app():
         _, writer = await tcp_connect()
         writer.write(b"\xff\n")
@@ -134,14 +136,14 @@ async def test_a_tcp_client_that_goes_on_after_a_bad_line_is_ended(app, tcp_conn
             pass
 
 
-async def test_the_tcp_source_is_for_this_machine_only(app, tcp_connect):
+async def test_only_this_machine_can_connect_to_the_tcp_port(app, tcp_connect):
     async with app.test_app():
         await tcp_connect()
         with pytest.raises(AssertionError, match="nothing listens"):
             await tcp_connect(host="127.0.0.2")
 
 
-async def test_the_tcp_source_starts_and_stops_with_the_app(app, tcp_connect):
+async def test_the_tcp_server_starts_and_stops_with_the_app(app, tcp_connect):
     async with app.test_app():
         await tcp_connect()
     try:

@@ -33,7 +33,7 @@ class Tab:
         await self.page.request.post(f"{self.page.url}api/v2/messages", data=text)
 
 
-async def test_the_page_comes_back_by_itself_and_catches_up(tab, server):
+async def test_the_page_reconnects_by_itself_and_catches_up(tab, server):
     await tab.says("Connected")
     await tab.post("before")
     await tab.shows(["before"], "a POST should show")
@@ -58,7 +58,7 @@ async def test_a_gap_is_marked(tab, server):
     await tab.shows(["before", MISSING, "after"], "messages should go on after the gap")
 
 
-async def test_what_is_typed_while_away_is_not_lost(tab, server):
+async def test_text_typed_while_disconnected_is_not_lost(tab, server):
     await tab.says("Connected")
     server.leave()
     await tab.says("Disconnected")
@@ -89,7 +89,7 @@ WAITS = """
 """
 
 
-async def test_the_page_waits_longer_each_time_and_not_as_long_as_others(page_at):
+async def test_the_page_waits_longer_before_each_attempt_and_for_a_random_time(page_at):
     first, second = [
         await (await page_at("http://workshop.example/")).evaluate(WAITS, random)
         for random in (0.3, 0.9)  # what Math.random() says on the one page, and on the other
@@ -100,7 +100,7 @@ async def test_the_page_waits_longer_each_time_and_not_as_long_as_others(page_at
     assert first[-1] != second[-1], f"two pages wait the same {first} s: jitter needs Math.random()"
 
 
-async def test_after_it_has_come_back_the_page_is_quick_again(page_at):
+async def test_after_reconnecting_the_page_waits_only_briefly_again(page_at):
     page = await page_at("http://workshop.example/")
     waits = await page.evaluate(
         f"""() => {{
@@ -115,7 +115,7 @@ async def test_after_it_has_come_back_the_page_is_quick_again(page_at):
     assert waits[-1] <= waits[0], f"it was connected, and then waits {waits[-1]} s to come back"
 
 
-async def test_the_state_changes_only_when_there_is_something_new_to_say(page_at):
+async def test_the_state_is_announced_only_when_it_changes(page_at):
     page = await page_at("http://workshop.example/")
     changes = await page.evaluate(
         f"""() => {{

@@ -10,7 +10,9 @@ def redis_url(redis_server, monkeypatch):
 
 
 @pytest.mark.usefixtures("redis_url")
-async def test_what_could_not_be_stored_is_back_in_the_box(page, redis_server, expect):
+async def test_a_message_that_could_not_be_stored_is_back_in_the_text_box(
+    page, redis_server, expect
+):
     box, state = page.get_by_role("textbox", name="Message"), page.get_by_role("status")
     await expect(state, "the page should connect once Redis is found").to_have_text("Connected")
     redis_server.client.config_set("maxmemory", 1)  # so that it stores nothing more

@@ -48,7 +48,7 @@ def numbered(count):
     return [f"message {number}" for number in range(1, count + 1)]
 
 
-async def test_two_servers_are_one_room_with_one_order(room):
+async def test_two_servers_share_one_room_and_one_order(room):
     here, there = room
     async with here() as alice, here() as bob, there() as carol:
         assert alice.log == carol.log, "a log should have one name, on all servers"
@@ -63,7 +63,7 @@ async def test_two_servers_are_one_room_with_one_order(room):
         assert alice.last == carol.last == 9, "a message should have one id, on all servers"
 
 
-async def test_who_comes_back_to_another_server_misses_nothing(room):
+async def test_a_client_that_reconnects_to_another_server_misses_nothing(room):
     here, there = room
     async with here() as alice:
         async with here() as bob:
@@ -75,7 +75,7 @@ async def test_who_comes_back_to_another_server_misses_nothing(room):
             assert (bob.gaps, missed) == ([], numbered(5)), f"bob got {missed}, {bob.gaps}"
 
 
-async def test_a_server_that_comes_later_knows_what_was_said(room, serve, connect_to, eventually):
+async def test_a_server_started_later_has_the_earlier_messages(room, serve, connect_to, eventually):
     async with room[0]() as alice:
         await say(alice, *numbered(5))
         async with eventually(partial(connect_to, serve()), alice.log, 2) as bob:
@@ -83,7 +83,7 @@ async def test_a_server_that_comes_later_knows_what_was_said(room, serve, connec
             assert missed == numbered(5)[2:], f"bob was at 2, and got {missed}"
 
 
-async def test_a_burst_goes_out_in_few_frames(room):
+async def test_a_burst_of_messages_is_sent_in_few_frames(room):
     async with room[0]() as alice, room[1]() as bob:
         for message in numbered(50):
             await alice.send(message)
@@ -99,7 +99,7 @@ async def test_redis_keeps_no_more_than_the_log(room, redis_server):
         assert kept <= LOG_SIZE, f"the log keeps {LOG_SIZE}, but Redis keeps {kept}"
 
 
-async def test_who_comes_back_after_the_log_was_cut_is_at_the_right_place(
+async def test_a_client_resumes_at_the_right_place_after_the_log_was_trimmed(
     room, serve, connect_to, eventually
 ):
     async with room[0]() as alice:
@@ -111,7 +111,7 @@ async def test_who_comes_back_after_the_log_was_cut_is_at_the_right_place(
             )
 
 
-async def test_when_redis_goes_clients_are_told_and_come_back_for_everything(
+async def test_when_redis_stops_clients_are_told_and_catch_up_later(
     room, servers, redis_server, eventually
 ):
     here, there = room
@@ -141,7 +141,7 @@ async def test_when_redis_goes_clients_are_told_and_come_back_for_everything(
     assert health.status_code == 200, f"Redis is back, but /health answers {health.status_code}"
 
 
-async def test_a_message_that_cannot_be_stored_is_refused_to_its_sender(room, redis_server):
+async def test_the_sender_is_told_when_a_message_cannot_be_stored(room, redis_server):
     here, there = room
     async with here() as alice, there() as bob:
         redis_server.client.config_set("maxmemory", 1)  # so that it stores nothing more
@@ -159,7 +159,7 @@ def redis_url(redis_server, monkeypatch):
     monkeypatch.setenv("REDIS_URL", redis_server.url)
 
 
-async def test_a_line_that_cannot_be_stored_is_refused_to_its_sender(
+async def test_the_sender_is_told_when_a_tcp_line_cannot_be_stored(
     redis_url, app, log_client, eventually, tcp_connect, redis_server
 ):
     async with app.test_app(), eventually(log_client):
@@ -194,7 +194,9 @@ async def name_of_log(eventually, connect, besides):
     raise AssertionError(f"the log is still called {besides}")
 
 
-async def test_when_redis_has_lost_the_newest_clients_are_told(room, redis_server, eventually):
+async def test_when_redis_has_lost_the_newest_messages_clients_are_told(
+    room, redis_server, eventually
+):
     here, there = room
     async with here() as alice:
         await say(alice, *numbered(3))
@@ -222,7 +224,7 @@ STREAM = "workshop:messages"
 
 
 @pytest.mark.parametrize("spoil", STRANGE.values(), ids=STRANGE)
-async def test_a_log_that_somebody_else_has_spoiled_is_made_anew(
+async def test_a_corrupted_log_is_replaced_by_a_new_one(
     room, servers, redis_server, eventually, caplog, spoil
 ):
     here, there = room
@@ -253,7 +255,7 @@ UNWRITABLE = {  # the command with which Redis refuses to store, and the one tha
 
 
 @pytest.mark.parametrize(("refuse", "allow"), UNWRITABLE.values(), ids=UNWRITABLE)
-async def test_a_log_that_cannot_be_written_to_is_not_well_and_is_logged_once(
+async def test_a_log_that_cannot_be_written_to_is_unhealthy_and_reported_once(
     room, servers, redis_server, eventually, caplog, refuse, allow
 ):
     here, _ = room
@@ -287,7 +289,7 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize(("url", "word"), UNREACHABLE.values(), ids=UNREACHABLE)
-async def test_why_there_is_no_log_is_logged_once(
+async def test_the_reason_for_a_missing_log_is_logged_once(
     redis_server, serve, monkeypatch, caplog, url, word
 ):
     redis = redis_server.client
@@ -305,7 +307,7 @@ async def test_why_there_is_no_log_is_logged_once(
     assert word in errors[0], f"the entry should say why there is no log: {errors[0]}"
 
 
-async def test_without_redis_url_nothing_has_to_be_installed(monkeypatch, serve, connect_to):
+async def test_without_redis_url_no_package_has_to_be_installed(monkeypatch, serve, connect_to):
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setenv("QUART_TCP_PORT", "")
     for name in ("redis", "redis_log"):

@@ -50,7 +50,7 @@ async def test_each_message_shows_how_long_its_round_trip_took(say):
         )
 
 
-async def test_the_page_shows_the_fastest_the_median_and_the_slowest(say):
+async def test_the_page_shows_the_fastest_median_and_slowest_round_trip(say):
     items, summary = await say("a", "b", "c")
     fastest, median, slowest = sorted(milliseconds(" ".join(items))) or (0, 0, 0)
     expected = f"fastest {fastest} ms, median {median} ms, slowest {slowest} ms"

@@ -26,13 +26,13 @@ async def all_hear(clients, message):
         assert heard == message, f"expected {message!r}, but a client in the room heard {heard!r}"
 
 
-async def test_those_in_the_room_hear_each_other(app):
+async def test_a_message_reaches_everyone_in_the_room(app):
     async with joined(app, "kitchen", "alice", "bob", "carol") as (alice, bob, carol):
         await bob.send("tea?")
         await all_hear([alice, bob, carol], "tea?")
 
 
-async def test_only_those_in_the_room_hear(app):
+async def test_a_message_reaches_only_its_own_room(app):
     async with joined(app, "kitchen", "alice") as (alice,), joined(app, "garden", "bob") as (bob,):
         await alice.send("tea?")
         await all_hear([alice], "tea?")
@@ -40,7 +40,7 @@ async def test_only_those_in_the_room_hear(app):
         await all_hear([bob], "roses!")
 
 
-async def test_a_room_is_not_the_broadcast_to_everyone(app):
+async def test_a_room_and_the_broadcast_are_separate(app):
     async with joined(app, "kitchen", "alice") as (alice,):
         async with app.test_client().websocket("/api/v2/ws") as bob:
             await alice.send("tea?")
@@ -51,7 +51,7 @@ async def test_a_room_is_not_the_broadcast_to_everyone(app):
         await all_hear([alice], "still only me")
 
 
-async def test_those_who_stay_still_hear_when_one_leaves(app):
+async def test_the_other_clients_still_get_messages_when_one_disconnects(app):
     async with joined(app, "kitchen", "alice", "bob") as (alice, bob):
         async with joined(app, "kitchen", "carol"):
             await all_hear([alice, bob], "carol")
@@ -77,7 +77,7 @@ async def kept_of_what_is_sent(client):
     return kept
 
 
-async def test_a_client_that_leaves_a_room_is_forgotten(app):
+async def test_a_client_that_leaves_a_room_is_removed_from_it(app):
     async with joined(app, "kitchen", "alice") as (alice,):
         before = await kept_of_what_is_sent(alice)
         async with joined(app, "kitchen", "bob"):

@@ -8,7 +8,7 @@ async def hears(watcher, count):
     assert heard == str(count), f"{count} are connected now, but who watches is told {heard!r}"
 
 
-async def test_who_watches_is_told_at_once_how_many_are_connected(app):
+async def test_a_watcher_is_told_at_once_how_many_are_connected(app):
     async with app.test_client().websocket("/api/v2/online") as alice:
         await hears(alice, 0)
         async with app.test_client().websocket("/api/v2/ws"):
@@ -17,7 +17,7 @@ async def test_who_watches_is_told_at_once_how_many_are_connected(app):
                 await hears(bob, 1)
 
 
-async def test_everyone_who_watches_is_told_when_someone_joins_or_leaves(app):
+async def test_watchers_are_told_when_a_client_connects_or_disconnects(app):
     client = app.test_client()
     async with (
         client.websocket("/api/v2/online") as alice,
@@ -37,7 +37,7 @@ async def test_everyone_who_watches_is_told_when_someone_joins_or_leaves(app):
             await hears(watcher, 0)
 
 
-async def test_one_who_vanishes_is_counted_out(app):
+async def test_a_lost_connection_is_no_longer_counted(app):
     client = app.test_client()
     async with client.websocket("/api/v2/online") as alice, client.websocket("/api/v2/ws") as bob:
         await hears(alice, 0)
