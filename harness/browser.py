@@ -3,6 +3,8 @@
 import re
 import shutil
 import time
+from functools import partial
+from urllib.parse import urlsplit
 
 from harness.patience import within
 
@@ -49,7 +51,7 @@ async def new_context(browser, milliseconds):
     context = await browser.new_context()
     wait_up_to(context, milliseconds)
     context.problems = []
-    context.on("console", lambda m: m.type == "error" and context.problems.append(m.text))
+    context.on("console", lambda m: m.type == "error" and context.problems.append(describe_line(m)))
     context.on("weberror", lambda problem: context.problems.append(describe(problem.error)))
     return context
 
@@ -63,23 +65,54 @@ def wait_up_to(context, milliseconds):
     expect.set_options(timeout=milliseconds)
 
 
+def describe_line(message):
+    """Say what a line of the console is: a file that was not loaded is named."""
+    path = urlsplit(message.location.get("url", "")).path
+    is_of_file = message.text.startswith("Failed to load resource")
+    return f"{message.text}: {path}" if is_of_file else message.text
+
+
 def describe(error):
     """Say what an exception in a page is, and where in its script."""
     if not error.stack:  # a syntax error; which line it is in, the browser alone knows
         return f"a script cannot be read: {error.message}"
     where = re.search(r"/(static/[^?:]+):(\d+):\d+", error.stack)
-    return f"{where[1]}, line {where[2]}: {error.message}" if where else error.message
+    message = error.message
+    if re.search("of null|is null", message):
+        message += (
+            ": no element was found, so is the selector right, and is the script loaded with defer?"
+        )
+    return f"{where[1]}, line {where[2]}: {message}" if where else message
 
 
 async def open_page(context, url):
     """A project's page, open in a browser; `states` in it is what its state has said."""
     page = await context.new_page()
-    page.sent, page.loads = [], 0
-    page.on("websocket", lambda ws: ws.on("framesent", lambda data: page.sent.append(data)))
+    page.sent, page.received, page.sockets, page.loads = [], [], [], 0
+    page.on("websocket", partial(note_socket, page))
     page.on("load", count_load)
     await page.add_init_script(WATCH_STATE)
     await load(page, url)
     return page
+
+
+def note_socket(page, socket):
+    """Note that a page has opened a socket, and what goes over it."""
+    page.sockets.append(socket)
+    socket.on("framesent", lambda data: page.sent.append(data))
+    socket.on("framereceived", lambda data: page.received.append(data))
+
+
+def connection_of(page, says):
+    """Say what became of the WebSocket of a page whose state says something: a clause."""
+    if not page.sockets:
+        return ": its script has opened no WebSocket"
+    socket = page.sockets[-1]
+    if socket.is_closed():
+        return f": its connection to {socket.url} has failed"
+    still = says.startswith("Connecting")
+    hint = ": does a listener of its open event say so?" if still else ""
+    return f" (its connection to {socket.url} is open){hint}"
 
 
 def count_load(page):

@@ -2,11 +2,13 @@
 
 import inspect
 from contextlib import suppress
+from pathlib import Path
 
 from quart.testing import WebsocketResponseError
 
 from harness import patience
-from harness.loading import describe
+from harness.errors import describe, waiting_places
+from harness.sources import keeps_websocket
 
 REDIRECTS = {301, 302, 303, 307, 308}
 
@@ -29,6 +31,31 @@ def because(app):
     return f": {app.never_awaited[0]}" if app.never_awaited else ""
 
 
+def no_route(app, decorator):
+    """Say that a route seems to be missing, and which there are: a clause."""
+    with suppress(AttributeError):  # an app on a real server is elsewhere
+        rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+        if decorator == "websocket":
+            paths = sorted(rule.rule for rule in rules if rule.websocket)
+        else:
+            paths = sorted(f"{r.rule} ({methods(r)})" for r in rules if not r.websocket)
+        others = f" The app has {' and '.join(paths)}." if paths else " The app has none yet."
+        if any("Blueprint(" in text for text in sources(app)) and not app.blueprints:
+            others += " A blueprint's routes count once app.register_blueprint() is called with it."
+        return f": is there an @app.{decorator} for it?{others}"
+    return f": is there an @app.{decorator} for it?"
+
+
+def methods(rule):
+    """The methods of a route, without those that Quart adds."""
+    return ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
+
+
+def sources(app):
+    """The texts of the Python files beside an app's own."""
+    return [path.read_text("utf-8", "replace") for path in Path(app.root_path).glob("*.py")]
+
+
 class Refused(WebsocketResponseError, AssertionError):
     """The server answered the handshake with a response, which stands in `.response`."""
 
@@ -37,7 +64,7 @@ class Refused(WebsocketResponseError, AssertionError):
         if response.status_code in REDIRECTS:
             self.sentence = f"the handshake on {path} is not accepted, but {redirected(response)}"
             return
-        hint = ": is there an @app.websocket for it?" if response.status_code in (400, 404) else ""
+        hint = no_route(app, "websocket") if response.status_code in (400, 404) else ""
         self.sentence = (
             f"the server answers the handshake on {path} with {response.status}"
             f"{because(app) or hint}"
@@ -73,10 +100,19 @@ class Closed(AssertionError):
         self.code, self.reason = code, reason
 
 
+def why_so(received):
+    """Say what a client has probably received in place of a message: a clause, or ""."""
+    if inspect.isawaitable(received) or "<coroutine object" in str(received):
+        return ": is an `await` missing?"
+    if isinstance(received, bytes):
+        return ": these are bytes, so does a .decode() make a text of them?"
+    return ": a message is a text" if not isinstance(received, str) else ""
+
+
 def no_answer(app, path):
     hint = (
-        ": a handler that waits for something else than its client must "
-        "`await websocket.accept()` first"
+        ": a handler that waits for anything other than its client must "
+        f"`await websocket.accept()` first{meanwhile()}"
     )
     return AssertionError(
         f"the handshake on {path} is not answered within {patience.DEADLINE} s"
@@ -84,18 +120,40 @@ def no_answer(app, path):
     )
 
 
-def nothing_came(app, path, sent):
-    why = because(app)
-    if not why and sent is not None:
-        why = f" after {sent!r:.40} was sent"
-    return AssertionError(f"nothing came on {path} within {patience.DEADLINE} s{why}")
+def no_message(client):
+    """Nothing arrived for a client: whom that is, what it had sent, and what the app does."""
+    name = getattr(client, "name", "")
+    why = because(client.app)
+    if not why:
+        speaker = name or "the client"
+        sent = "" if client.sent is None else f" after {speaker} sent {client.sent!r:.40}"
+        kept = [found for text in sources(client.app) if (found := keeps_websocket(text))]
+        why = f"{sent}: {kept[0]}" if kept else f"{sent}{meanwhile()}"
+    where = f"for {name} on {client.path}" if name else f"on {client.path}"
+    return AssertionError(f"no message arrived {where} within {patience.DEADLINE} s{why}")
+
+
+def meanwhile(loop=None):
+    """Say in which lines of its code an app in this process waits: a clause, or ""."""
+    waiting = sorted(waiting_places(loop).items())
+    if not waiting:
+        return ""
+    places = " and in ".join(f"{place}: `{code}`" for place, code in waiting[:3])
+    codes = " ".join(code for _, code in waiting)
+    is_lost = ".receive()" in codes and ".get()" in codes  # all that was sent has been received
+    lost = "; what was sent is not in the queue that is waited for" if is_lost else ""
+    return f"; meanwhile the app waits in {places}{lost}"
 
 
 def still_runs(path):
     return AssertionError(
-        f"the client left {path}, but {patience.DEADLINE} s later its handler still runs: does it "
-        "catch the CancelledError that ends it?"
+        f"the client disconnected from {path}, but {patience.DEADLINE} s later its handler still "
+        f"runs: does it catch the CancelledError that ends it?{meanwhile()}"
     )
+
+
+def raised_at_the_end(app, path):
+    return AssertionError(f"when a client disconnects from {path}, its handler fails{because(app)}")
 
 
 def unanswered(path):

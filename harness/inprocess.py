@@ -4,19 +4,16 @@ It speaks ASGI with the app, so it needs no server and no sockets, no threads an
 """
 
 import asyncio
-import re
-import sys
-import warnings
-from pathlib import Path
 
-from quart import Response, got_request_exception, got_websocket_exception
+from quart import Response
 from quart.testing import QuartClient, TestApp
 
 from harness import failures, loading, patience
 from harness.patience import wait, within
+from harness.remembering import remember_errors, remember_never_awaited
 
-NEVER_YIELDS = ": does what it runs before serving wait for something that never comes?"
-NEVER_ENDS = ": does what it runs after serving wait for something that never comes?"
+NEVER_YIELDS = ": does what it runs before serving wait for something that never happens?"
+NEVER_ENDS = ": does what it runs after serving wait for something that never happens?"
 STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 
 
@@ -31,32 +28,9 @@ def load(project):
         return failures.NoApp(str(problem))
     app.test_client_class = InProcessClient
     app.test_app_class = InProcessApp
-    app.errors, app.never_awaited, app.is_stuck = [], never_awaited, False
-    for signal in (got_request_exception, got_websocket_exception):
-        signal.connect(remember_error, app)
+    app.never_awaited, app.is_stuck = never_awaited, False
+    remember_errors(app)
     return app
-
-
-async def remember_error(app, exception):
-    app.errors.append(exception)
-
-
-def remember_never_awaited():
-    """A list to which Python's warnings of coroutines that were never awaited will be added."""
-    sys.set_coroutine_origin_tracking_depth(1)
-    found, show = [], warnings.showwarning
-
-    def remember(message, category, filename, lineno, file=None, line=None):
-        first, _, origin = str(message).partition("\n")
-        places = [*re.findall(r'File "(.+)", line (\d+)', origin), (filename, lineno)]
-        own = [(Path(name), line) for name, line in places if Path(name).parent in loading.PROJECTS]
-        if first.endswith("was never awaited") and own:
-            found.append(f"{own[0][0].name}, line {own[0][1]}: {first}")
-        else:
-            show(message, category, filename, lineno, file, line)
-
-    warnings.showwarning = remember
-    return found
 
 
 class InProcessConnection:
@@ -68,7 +42,7 @@ class InProcessConnection:
         self.to_app, self.from_app = asyncio.Queue(), asyncio.Queue()
         self.reads = asyncio.Event()
         self.reads.set()
-        self.sent = None
+        self.sent, self.name = None, ""  # a test may give it a name
 
     async def __aenter__(self):
         tasks_before = asyncio.all_tasks()
@@ -80,6 +54,7 @@ class InProcessConnection:
         self.tasks = asyncio.all_tasks() - tasks_before - {asyncio.current_task()}
         if message["type"] == "websocket.accept":
             return self
+        no_answer = failures.no_answer(self.app, self.path)  # which tells where the handler waits
         await self._leave()
         if message["type"] == "websocket.http.response.start":
             headers = [(key.decode(), value.decode()) for key, value in message["headers"]]
@@ -87,11 +62,14 @@ class InProcessConnection:
                 [self.from_app.get_nowait()["body"] for _ in range(self.from_app.qsize())]
             )
             raise failures.Refused(self.app, self.path, Response(body, message["status"], headers))
-        raise failures.no_answer(self.app, self.path)
+        raise no_answer
 
     async def __aexit__(self, kind, error, trace):
+        before = len(self.app.errors)
         if not await self._leave() and error is None:
             raise failures.still_runs(self.path)
+        if error is None and len(self.app.errors) > before:
+            raise failures.raised_at_the_end(self.app, self.path)
 
     async def send(self, data):
         self.sent = data
@@ -105,7 +83,7 @@ class InProcessConnection:
             code, reason = message.get("code", 1000), message.get("reason", "")
             raise failures.Closed(self.app, self.path, code, reason, self.sent)
         if message["type"] != "websocket.send":
-            raise failures.nothing_came(self.app, self.path, self.sent)
+            raise failures.no_message(self)
         self.sent = None  # it was answered, so whatever is missing next is no answer to it
         return message["bytes"] if message.get("text") is None else message["text"]
 
@@ -166,7 +144,11 @@ class InProcessApp(TestApp):
         try:
             await within(2 * patience.DEADLINE, super().startup())
         except TimeoutError:
-            raise AssertionError(f"the app does not start{NEVER_YIELDS}") from None
+            why = failures.meanwhile() or NEVER_YIELDS
+            raise AssertionError(f"the app does not start{why}") from None
+        except Exception as error:  # which class it is depends on Quart's version
+            why = failures.because(self.app) or f": {error}"
+            raise AssertionError(f"the app does not start{why}") from None
 
     async def shutdown(self):
         try:

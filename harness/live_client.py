@@ -51,7 +51,7 @@ class LiveConnection:
         self.server, self.app, self.path = server, server.app, path
         self.headers = dict(headers or {})
         self.host = self.headers.pop("Host", server.host)
-        self.sent = None
+        self.sent, self.name = None, ""  # a test may give it a name
 
     async def __aenter__(self):
         from websockets.asyncio.client import connect
@@ -96,7 +96,7 @@ class LiveConnection:
         try:
             data = await within(patience.DEADLINE, self.connection.recv())
         except TimeoutError:
-            raise failures.nothing_came(self.app, self.path, self.sent) from None
+            raise failures.no_message(self) from None
         except ConnectionClosed:
             closed = self.connection
             raise failures.Closed(

@@ -48,9 +48,13 @@ class LiveServer:
         )
         self.thread.start()
         until(lambda: self.server.started or not self.thread.is_alive(), 4 + 2 * patience.DEADLINE)
-        assert self.server.started, (
-            f"the app does not start{failures.because(self.app) or NEVER_YIELDS}"
-        )
+        assert self.server.started, f"the app does not start{self.why_not()}"
+
+    def why_not(self):
+        """Say why the app does not start: a clause."""
+        loop = getattr(self, "loop", None)
+        waits = failures.meanwhile(loop) if loop and self.thread.is_alive() else ""
+        return failures.because(self.app) or waits or NEVER_YIELDS
 
     def stop(self, wait=True):
         if self.thread:

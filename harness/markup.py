@@ -6,6 +6,7 @@ from urllib.parse import urljoin, urlsplit
 
 HERE = "http://localhost/"
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+RAW = {"script", "style", "title", "textarea"}  # what they hold is text up to their end tag
 SCRIPT_TYPES = {"", "module", "text/javascript", "application/javascript"}
 
 
@@ -15,7 +16,8 @@ class Markup(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.elements, self.loads, self.headings = [], set(), []
-        self.address, self.open_heading = HERE, ""
+        self.address, self.open_heading, self.never_ended = HERE, "", ""
+        self.text, self.comments = html.strip(), ""
         self.feed(html)
         self.close()
 
@@ -39,6 +41,15 @@ class Markup(HTMLParser):
             self.open_heading = tag
             self.headings.append("")
 
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag in RAW:  # for which HTML ignores the slash in <script … />
+            self.never_ended = self.never_ended or tag
+            self.set_cdata_mode(tag)
+
+    def handle_comment(self, data):
+        self.comments += data
+
     def handle_endtag(self, tag):
         if tag == self.open_heading:
             self.open_heading = ""
@@ -46,6 +57,15 @@ class Markup(HTMLParser):
     def handle_data(self, data):
         if self.open_heading:
             self.headings[-1] = re.sub(r"\s+", " ", self.headings[-1] + data)
+
+    def told_headings(self):
+        """The page's headings, or why it has none."""
+        if not self.elements:
+            return f"none: GET / answers with the text {self.text!r:.60}, not with the template"
+        if self.headings or not self.never_ended:
+            return self.headings or "none: it needs an <h1>"
+        tag = self.never_ended
+        return f"none: <{tag} … /> needs </{tag}>, or all that follows it is text"
 
     def why_not(self, path):
         """Say why a browser does not load the style sheet or the script at a path."""
@@ -57,10 +77,21 @@ class Markup(HTMLParser):
             for attribute in ("href", "src"):
                 if name in attributes.get(attribute, ""):
                     address = attributes[attribute]
+                    if "<" in address or "\n" in address:
+                        return f"{sentence}: its <{tag}> lacks the quote after {path}"
                     if self.path(address) != path:
                         return f"{sentence}: its <{tag}> leads to {address}"
                     rel = "".join(
                         f' {n}="{attributes[n]}"' for n in ("rel", "type") if n in attributes
                     )
                     return f'{sentence} by <{tag}{rel} {attribute}="…">: it takes {right}'
+        tag, attribute = ("script", "src") if is_script else ("link", "href")
+        found = [attributes for name, attributes in self.elements if name == tag]
+        others = [a[attribute] for a in found if attribute in a and "icon" not in a.get("rel", "")]
+        if others:
+            return f"{sentence}: its <{tag}> leads to {' and '.join(others)}"
+        if name in self.comments:
+            return f"{sentence}: it stands in a comment, <!-- … -->"
+        if not found and len(self.elements) < 3:
+            return f"{sentence}: GET / answers with {self.text!r:.60}; is that the template?"
         return f"{sentence}: its head needs {right} for it"

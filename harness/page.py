@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from harness import browser as web
+from harness.expecting import Expectation
 from harness.hurry import A_TEST_FAILED
 from harness.missing import missing
 
@@ -54,7 +55,5 @@ def console_errors(context):
 
 @pytest.fixture
 def expect(context):
-    """Playwright's assertions, which wait until they hold."""
-    from playwright.async_api import expect
-
-    return expect
+    """Playwright's assertions, which wait until they hold, and fail with one sentence."""
+    return Expectation

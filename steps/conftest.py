@@ -50,7 +50,14 @@ def pytest_ignore_collect(collection_path, config):
 
 
 @pytest.fixture
-def project(request, tmp_path_factory):
+def project(folder, monkeypatch):
+    """The folder that is tested, which is the current one, as when `quart run` is typed there."""
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(request, tmp_path_factory):
     """The folder that is tested: --project, or else the one that the test belongs to."""
     folder = request.path.parents[1]
     if given := given_project(request.config):
@@ -98,12 +105,12 @@ def server(project, tcp_port):
 
 
 @pytest_asyncio.fixture
-async def tcp_connect(tcp_port):
-    """Connect to the app's TCP source: returns a reader and a writer."""
-    writers = []
+async def tcp_connect(app, tcp_port):
+    """Connect to the app's TCP server: returns a reader and a writer."""
+    writers, tested = [], app.server.app if isinstance(app, LiveApp) else app
 
     async def connect(port=tcp_port, **options):
-        reader, writer = await connect_tcp(port, **options)
+        reader, writer = await connect_tcp(port, app=tested, **options)
         writers.append(writer)
         return reader, writer
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from json import dumps, loads
 from pathlib import Path
 
-from harness.loading import PROJECTS
+from harness.errors import PROJECTS
 from harness.patience import LONG_TURN, TURN, Patience, PatienceWithAnother
 from workshop import machine
 from workshop.steps import find_exercise
@@ -346,9 +346,12 @@ def reason(report):
             break
         kept.append(line)
     sentence = "\n".join(kept or lines[:1]).strip()
+    sentence = re.sub(r" at 0x[0-9a-f]+", "", sentence)  # which says nothing to a learner
     sentence = re.sub(r"(.)\1{40,}", r"\1\1\1…", sentence)  # a message of 64 KiB, say
     if sentence.startswith("playwright") and "TimeoutError" in sentence:
         return "the page does not react: is there a loop without an end in its script?"
+    if sentence.startswith("SystemExit"):
+        return "the code calls exit(), which would end the server for everyone"
     if "reading from stdin" in sentence:
         return "the code waits for input(), but a server has nobody who types"
     return re.sub(r"^([\w.]+\.)?(AssertionError|Failed|Refused|Closed): ", "", sentence)

@@ -13,6 +13,7 @@ from workshop.learner import Progress
 SIGNS = {"passed": "✓ok", "failed": "✗--", "skipped": "–..", "later": "·~~"}
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "later": None}
 MOST_LINES = 20  # of what an app prints
+NOT_A_CAUSE = "Failed to load resource"  # as the browser's console says of an address, not a script
 PORT = re.compile(r"\b\d{4,5}\b")  # differs from check to check
 
 
@@ -151,8 +152,14 @@ class Telling:
             words = f"\n{self.exercise.id} is done: only optional checks fail."
             click.secho(words, fg="green", bold=True)
         click.secho(f"\nFix this first: {first.words}", bold=True)
+        # An exception in a script comes first, since what fails then follows from it.
+        said = dict.fromkeys(first.console.splitlines())
+        before = [line for line in said if not line.startswith(NOT_A_CAUSE)]
+        after = [line for line in said if line.startswith(NOT_A_CAUSE)]
+        for line in before:
+            click.echo(f"  The browser's console says: {line}")
         click.echo(f"  {first.reason}".replace("\n", "\n  "))
-        for line in first.console.splitlines():
+        for line in after:
             click.echo(f"  The browser's console says: {line}")
         if first.test:
             click.echo(f"  The test: {first.test}")

@@ -1,0 +1,59 @@
+"""Playwright's assertions with failures in one sentence: what should be, and what there is."""
+
+import re
+
+NAMES = {"textbox": "text box", "listitem": "list item"}  # of roles; the others are words
+
+
+class Expectation:
+    """Stands for `expect(locator, sentence)` of Playwright: its methods are those.
+
+    Once it is known that it does not hold, `why` is called with what there
+    is, and returns what to add.
+    """
+
+    def __init__(self, locator, sentence="", why=lambda says: ""):
+        from playwright.async_api import expect
+
+        self.locator, self.sentence, self.why = locator, sentence, why
+        self.expected = expect(locator, sentence)
+
+    def __getattr__(self, name):
+        async def hold(*arguments, **options):
+            try:
+                await getattr(self.expected, name)(*arguments, **options)
+            except AssertionError as error:
+                found = re.search(r"Actual value: (.*)", str(error))
+                says = found[1].strip() if found else ""
+                is_ = await self.what_is(says, name) if found else ""
+                sentence = f"{self.sentence}{is_}{self.why(says)}"
+                raise AssertionError(sentence) from None
+
+        return hold
+
+    async def what_is(self, found, expected):
+        """What Playwright found in place of what was expected: a clause, or ""."""
+        found = found or "empty"
+        if found == "None":
+            return f", but {await self.there_is_none()}"
+        if found == "inactive" or found.startswith("viewport"):
+            return ""
+        if "count" in expected:
+            return f", but there are {found}"
+        is_state = found in ("enabled", "disabled", "empty")
+        return f", but it is {found}" if is_state else f", but it says {found!r}"
+
+    async def there_is_none(self):
+        """That a page lacks an element, and which there are that it could be."""
+        wanted = re.search(r"internal:role=(\w+)(?:\[name=\"(.*?)\")?", str(self.locator))
+        if not wanted:
+            return "there is none"
+        role, name = wanted[1], wanted[2]
+        word = NAMES.get(role, role)
+        tree = await self.locator.page.locator("body").aria_snapshot()
+        there = re.findall(rf"^ *- {role}(.*)$", tree, re.MULTILINE)
+        labels = [re.match(r' "(.*?)"', rest) for rest in there]
+        labels = [repr(label[1]) if label else "one without a name" for label in labels]
+        named = f" {name!r}" if name else ""
+        others = f", only {' and '.join(labels)}" if labels else ""
+        return f"the page has no {word}{named}{others}"

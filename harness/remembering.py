@@ -1,0 +1,67 @@
+"""What goes wrong in an app while it is tested, remembered so that a failure can tell it."""
+
+import logging
+import re
+import sys
+import warnings
+import weakref
+from pathlib import Path
+
+from quart import got_request_exception, got_websocket_exception
+
+from harness.errors import PROJECTS
+
+
+async def remember_error(app, exception):
+    app.errors.append(exception)
+
+
+def remember_errors(app):
+    """Let `app.errors` have each exception of the app, wherever it is raised."""
+    app.errors = []
+    for signal in (got_request_exception, got_websocket_exception):
+        signal.connect(remember_error, app)
+    startup = app.startup  # of whose exceptions a server tells the text alone
+
+    async def start():
+        try:
+            await startup()
+        except Exception as error:
+            app.errors.append(error)
+            raise
+
+    app.startup = start
+    LOGGED.app = weakref.ref(app)
+
+
+class RememberLogged(logging.Handler):
+    """Remembers what nobody awaits, such as the exception of a TCP client's handler."""
+
+    app = staticmethod(lambda: None)  # a weak reference, so that no app is kept alive
+
+    def emit(self, record):
+        app = self.app()
+        if app and record.exc_info and isinstance(record.exc_info[1], Exception):
+            app.errors.append(record.exc_info[1])
+
+
+LOGGED = RememberLogged(logging.ERROR)
+logging.getLogger("asyncio").addHandler(LOGGED)
+
+
+def remember_never_awaited():
+    """A list to which Python's warnings of coroutines that were never awaited will be added."""
+    sys.set_coroutine_origin_tracking_depth(1)
+    found, show = [], warnings.showwarning
+
+    def remember(message, category, filename, lineno, file=None, line=None):
+        first, _, origin = str(message).partition("\n")
+        places = [*re.findall(r'File "(.+)", line (\d+)', origin), (filename, lineno)]
+        own = [(Path(name), line) for name, line in places if Path(name).parent in PROJECTS]
+        if first.endswith("was never awaited") and own:
+            found.append(f"{own[0][0].name}, line {own[0][1]}: {first}")
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = remember
+    return found

@@ -1,0 +1,139 @@
+"""What a project's source shows before it runs: lines that cannot be meant as they stand."""
+
+import ast
+
+ROUTES = {"get", "post", "put", "patch", "delete", "route", "websocket"}
+MAKERS = {"Quart", "Blueprint"}
+
+
+def problem_of_source(path):
+    """Say what is wrong with a line of an app's file, though Python would run it; "" if nothing."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return ""  # running it says where
+    for node in ast.walk(tree):
+        problem = imports_wrongly(node, path, tree) or routes_wrongly(node, tree)
+        if problem := problem or replaces_config(node, tree):
+            return f"{path.name}, line {node.lineno}: {problem}"
+    return ""
+
+
+def imports_wrongly(node, path, tree):
+    """Say that an import gives something other than it is meant to; "" if it does not."""
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return ""
+    names = [name.name for name in node.names]
+    module = getattr(node, "module", None)
+    if path.stem in ([module] if isinstance(node, ast.ImportFrom) else names):
+        return (
+            f"this imports {path.name} itself, not a package; for Quart's websocket, "
+            "it is `from quart import websocket`"
+        )
+    if module == "flask" and "quart.flask_patch" not in modules(tree):
+        return f"{', '.join(names)} should be imported from quart, not from flask"
+    return ""
+
+
+def modules(tree):
+    """The modules that a file imports."""
+    nodes = list(ast.walk(tree))
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    return names | {n.name for node in nodes if isinstance(node, ast.Import) for n in node.names}
+
+
+def routes_wrongly(node, tree):
+    """Say that a decorator lacks its @ or its path; "" if it does not."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        if is_route(node.value.func, tree):
+            call = ast.unparse(node.value)
+            return f"`{call}` does nothing by itself: as a decorator it begins with @"
+    for decorator in getattr(node, "decorator_list", []):
+        is_called = isinstance(decorator, ast.Call) and is_route(decorator.func, tree)
+        if is_called and (inner := route_inside(node, tree)):
+            return f"`{inner}` stands inside `{node.name}`: move it out, to the left margin"
+        if is_route(decorator, tree):
+            name = ast.unparse(decorator)
+            return f'`@{name}` needs a path in parentheses, such as `@{name}("/")`'
+        is_called = isinstance(decorator, ast.Call) and is_route(decorator.func, tree)
+        if (
+            is_called
+            and isinstance(node, ast.FunctionDef)
+            and "websocket." in ast.unparse(node.body)
+        ):
+            return f"`def {node.name}` needs to be `async def`, to await what `websocket` does"
+    return ""
+
+
+def replaces_config(node, tree):
+    """Say that an app's settings are replaced by one's own; "" if they are not."""
+    for target in node.targets if isinstance(node, ast.Assign) else []:
+        if isinstance(target, ast.Attribute) and target.attr == "config":
+            if ast.unparse(target.value) in made_by(tree, MAKERS):
+                return "this replaces all settings of the app: use app.config.update(…)"
+    return ""
+
+
+def route_inside(node, tree):
+    """The name of a function with a route inside another one; "" if there is none."""
+    for inner in ast.walk(node):
+        for decorator in getattr(inner, "decorator_list", []) if inner is not node else []:
+            if isinstance(decorator, ast.Call) and is_route(decorator.func, tree):
+                return inner.name
+    return ""
+
+
+def is_route(node, tree):
+    """Whether a node is `app.get`, or the like, of an app or a blueprint."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in ROUTES
+        and isinstance(node.value, ast.Name)
+        and node.value.id in made_by(tree, MAKERS)
+    )
+
+
+def made_by(tree, makers):
+    """The names, at whatever level, that are given to what Quart() or Blueprint() returns."""
+    return {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+        and ast.unparse(node.value.func).rpartition(".")[2] in makers
+    }
+
+
+def why_no_app(path, names):
+    """Say why a file that has run has no app, given the names that it has."""
+    for name, value in names.items():
+        if type(value).__name__ == "Quart":
+            return f"{path.name} calls its app `{name}`: call it `app`"
+    tree = ast.parse(path.read_bytes())
+    if made_by(tree, {"Quart"}):  # within a function, or an `if`
+        return (
+            f"{path.name} makes its app only inside a function or an `if`: "
+            "`app` must be there as soon as the file is imported"
+        )
+    return f"{path.name} has no app: it needs a line `app = Quart(__name__)`"
+
+
+def keeps_websocket(text):
+    """Say in which line a file keeps `websocket` itself; "" if in none."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ""
+    for node in ast.walk(tree):
+        kept = []
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("add", "append"):
+            kept = node.args
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            kept = [node.value]
+        if any(isinstance(one, ast.Name) and one.id == "websocket" for one in kept):
+            return (
+                f"line {node.lineno} keeps `websocket` itself, which stands for whichever client's "
+                "handler uses it: keep a queue for each client"
+            )
+    return ""
