@@ -63,7 +63,7 @@ async def run(code, project):
     except Closed as closed:
         printed.append(f"(the connection closes with code {closed.code})")
     except AssertionError as error:
-        silent = str(error).startswith("nothing came")
+        silent = str(error).startswith("no message arrived")
         printed.append("(no message arrives)" if silent else f"({error})")
     except Exception as error:
         printed.append(f"({type(error).__name__})")

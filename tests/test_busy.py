@@ -141,7 +141,7 @@ def test_a_silent_app_is_told_within_three_seconds_of_a_quiet_machine(tmp_path):
 
     def wait_for_the_first():
         first = next(one for one in checked(SILENT, tmp_path) if one.outcome != "passed")
-        assert "nothing came on /ws" in first.reason
+        assert "no message arrived on /ws" in first.reason
         told.set()
 
     threading.Thread(target=wait_for_the_first, daemon=True).start()

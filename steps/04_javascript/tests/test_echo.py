@@ -1,5 +1,7 @@
 import pytest
 
+from harness.failures import why_so
+
 pytestmark = pytest.mark.asyncio
 
 
@@ -9,23 +11,25 @@ async def test_a_message_comes_back_with_echo_in_front(app):
     async with test_client.websocket("/ws") as test_websocket:
         await test_websocket.send(data)
         result = await test_websocket.receive()
-    assert result == f"echo {data}", f"sent {data!r}: expected 'echo {data}', but {result!r} came"
+    assert result == f"echo {data}", (
+        f"sent {data!r}: expected 'echo {data}', but received {result!r}{why_so(result)}"
+    )
 
 
 async def test_every_message_comes_back_in_order(app):
     async with app.test_client().websocket("/ws") as alice:
-        for data in ("one", " two  spaced ", "three"):
+        for data in ("bob", " Two  spaced ", "bob"):
             await alice.send(data)
         replies = [await alice.receive() for _ in range(3)]
-    expected = ["echo one", "echo  two  spaced ", "echo three"]
-    assert replies == expected, f"expected {expected}, but {replies} came"
+    expected = ["echo bob", "echo  Two  spaced ", "echo bob"]
+    assert replies == expected, f"expected {expected}, but received {replies}"
 
 
 async def test_an_empty_message_comes_back(app):
     async with app.test_client().websocket("/ws") as alice:
         await alice.send("")
         reply = await alice.receive()
-    assert reply == "echo ", f"sent an empty message: expected 'echo ', but {reply!r} came"
+    assert reply == "echo ", f"sent an empty message: expected 'echo ', but received {reply!r}"
 
 
 async def test_an_echo_reaches_only_its_sender(app):

@@ -1,5 +1,6 @@
 import pytest
 
+from harness.failures import no_route
 from harness.markup import Markup
 
 pytestmark = pytest.mark.asyncio
@@ -8,11 +9,10 @@ pytestmark = pytest.mark.asyncio
 async def test_the_page_names_the_step(app):
     response = await app.test_client().get("/")
     assert response.status_code == 200, (
-        f"GET / should find the page, but is answered with {response.status}: "
-        "is there an @app.get for it?"
+        f"GET / should find the page, but is answered with {response.status}{no_route(app, 'get')}"
     )
-    headings = Markup(await response.get_data(as_text=True)).headings
-    assert any("Step 6: Resume after a disconnect" in heading for heading in headings), (
+    page = Markup(await response.get_data(as_text=True))
+    assert any("Step 6: Resume after a disconnect" in heading for heading in page.headings), (
         "the page should have the heading 'Step 6: Resume after a disconnect', but its headings "
-        f"are {headings or 'none: it needs an <h1>'}: look at templates/index.html"
+        f"are {page.told_headings()}: look at templates/index.html"
     )

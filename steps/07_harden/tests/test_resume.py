@@ -19,7 +19,7 @@ async def say(client, *messages):
     for message in messages:
         await client.send(message)
         heard = await client.receive()
-        assert heard == message, f"{message!r} was said, but {heard!r} came back"
+        assert heard == message, f"{message!r} was sent, but {heard!r} came back"
 
 
 async def all_of(client, count):
@@ -40,8 +40,8 @@ async def test_the_first_frame_contains_the_newest_id(log_client):
         await say(alice, *numbered(3))
         async with log_client() as bob:
             assert (bob.log, bob.last) == (alice.log, alice.last), (
-                f"bob comes when the last message has the id {alice.last}, "
-                f"but his first frame says {bob.last}"
+                f"bob connects when the last message has the id {alice.last}, "
+                f"but the first frame says {bob.last}"
             )
 
 
@@ -54,7 +54,7 @@ async def test_a_client_that_reconnects_gets_what_it_missed_in_order_and_once(lo
         async with log_client(bob.log, bob.last) as bob:
             assert bob.gaps == [], f"bob has missed nothing that is gone: {bob.gaps}"
             missed = await all_of(bob, 5)
-            assert missed == numbered(5), f"bob came back and got {missed}"
+            assert missed == numbered(5), f"bob reconnected and received {missed}"
             await say(alice, "after")
             heard = await bob.receive()
             assert heard == "after", f"bob had everything, and then got {heard!r}"
@@ -68,7 +68,7 @@ async def test_pending_messages_are_sent_in_few_frames(log_client):
         frames = bob.frames
         await all_of(bob, LOG_SIZE)
         assert bob.frames - frames <= LOG_SIZE / 2, (
-            f"{LOG_SIZE} messages were waiting for bob, and came in {bob.frames - frames} frames: "
+            f"{LOG_SIZE} messages waited for bob, and arrived in {bob.frames - frames} frames: "
             "all that he has not had should go out in one"
         )
         assert bob.longest < 50_000, (
@@ -84,7 +84,7 @@ async def test_a_client_that_missed_the_whole_log_gets_it_in_one_frame(log_clien
         async with log_client(alice.log, alice.last - LOG_SIZE) as bob:
             assert bob.gaps == [], f"all that bob misses is still there, but he is told {bob.gaps}"
             missed = await all_of(bob, LOG_SIZE)
-            assert missed == messages, f"bob came back and got {missed}"
+            assert missed == messages, f"bob reconnected and received {missed}"
             assert bob.frames == 2, f"it should be one frame after the first, not {bob.frames - 1}"
 
 
@@ -164,7 +164,7 @@ async def test_nothing_keeps_running_for_a_client_that_disconnected(log_client):
         before = await five_come_and_leave(alice, most=unfinished_tasks())
         more = await five_come_and_leave(alice, most=before) - before
     assert more <= 0, (
-        f"five clients came and left, and there are {more} more tasks than before: "
+        f"five clients connected and disconnected, and there are {more} more tasks than before: "
         "a client's tasks should end when its handler ends, however it ends"
     )
 
@@ -190,4 +190,4 @@ async def test_posts_and_tcp_lines_are_in_the_log_too(app, log_client, tcp_conne
         await all_of(alice, 2)
         async with log_client(bob.log, bob.last) as bob:
             missed = await all_of(bob, 2)
-        assert sorted(missed) == ["by POST", "by TCP"], f"bob came back and got {missed}"
+        assert sorted(missed) == ["by POST", "by TCP"], f"bob reconnected and received {missed}"

@@ -2,11 +2,12 @@ import re
 
 import pytest
 
-from harness.loading import found_elsewhere
+from harness.errors import found_elsewhere
 from harness.markup import Markup
 
 # What cannot begin a line of JavaScript, and yet is what people write who know Python or HTML.
 NO_JAVASCRIPT = re.compile(r"^(?:#(?!!)|\"\"\"|</?[a-z]).*", re.MULTILINE)
+NO_CSS = re.compile(r"^ *(?://|</?[a-z]|# ).*", re.MULTILINE)
 
 pytestmark = pytest.mark.asyncio
 
@@ -26,6 +27,12 @@ async def test_the_style_sheet_is_served_as_css(app, project):
         f"{found_elsewhere(project, 'websocket.css')}"
     )
     assert response.mimetype == "text/css", f"its type should be text/css, not {response.mimetype}"
+    sheet = await response.get_data(as_text=True)
+    wrong = NO_CSS.search(re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
+    assert not wrong, (
+        f"static/css/websocket.css has the line {wrong[0]!r:.60}, which is not CSS: "
+        "a comment stands between /* and */"
+    )
 
 
 async def test_the_script_is_served_as_javascript(app, project):
@@ -48,9 +55,10 @@ async def test_the_browser_always_asks_for_the_newest_files(app):
     for path in ("/static/css/websocket.css", "/static/js/websocket.js"):
         response = await app.test_client().get(path)
         caching = response.headers.get("Cache-Control", "")
-        assert "max-age=0" in caching, (
+        asks_again = {"max-age=0", "no-cache", "no-store"} & set(re.split(r"[\s,]+", caching))
+        assert asks_again, (
             f"browsers may keep {path} ({caching or 'not found'}), and would not see your changes: "
-            "SEND_FILE_MAX_AGE_DEFAULT says for how many seconds"
+            'app.config["SEND_FILE_MAX_AGE_DEFAULT"] says for how many seconds'
         )
 
 

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from harness.browser import connection_of
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
 
 
@@ -22,15 +24,33 @@ async def shows(page, expect, *texts):
     except AssertionError:
         shown = await items.all_text_contents()
         if page.loads > 1:
-            why = "the page was loaded again: does its form's listener call preventDefault()"
+            why = "the page was loaded again: does a submit listener call preventDefault()?"
         elif not await page.get_by_role("list").count():
             why = "the page has no list, such as <ol>, whose items they could be"
+        elif not page.sent and shown:
+            why = "an empty text was sent: is the box's value read before the box is emptied?"
+        elif not page.sent and (kind := await type_of_button(page)) in ("button", "reset"):
+            why = f"the script has sent nothing: a button with type={kind!r} submits no form"
         elif not page.sent:
-            why = "the script has sent nothing: does it hear the form's submit"
+            why = "the script has sent nothing: does it listen to the submit event of its <form>?"
+        elif not all(text in " ".join(str(page.sent).split()) for text in texts):
+            why = f"the script has sent {page.sent}: is it the box's text, by button and by Enter?"
+        elif not shown:
+            why = (
+                f"sent was {page.sent}, and the list shows []: does a listener of the socket's "
+                "message event add an item, such as <li>?"
+            )
         else:
             why = f"sent was {page.sent}, and the list shows {shown}"
         text = f"the list should show {' and '.join(map(repr, texts))} once each"
         raise AssertionError(f"what is sent should come back: {text}, but {why}") from None
+    assert await page.get_by_role("list").count(), (
+        "the page has no list, such as <ol>, that its items are in"
+    )
+
+
+async def type_of_button(page):
+    return await page.get_by_role("button", name="Send").get_attribute("type")
 
 
 async def send(page, expect, text):
@@ -44,11 +64,12 @@ async def send(page, expect, text):
 
 async def test_the_state_goes_from_connecting_to_connected(page, expect):
     state = await state_of(page, expect)
-    await expect(state, "the state should become 'Connected' once the socket is open").to_have_text(
-        re.compile("^Connected")
-    )
+    sentence = "the state should become 'Connected' once the socket is open"
+    connected = expect(state, sentence, why=lambda says: connection_of(page, says))
+    await connected.to_contain_text("Connected")
     states = await page.evaluate("states")  # every text the state has had
-    assert [state.rstrip("….!") for state in states] == ["Connecting", "Connected"], (
+    said = re.findall("Connecting|Connected", " ".join(states))  # whatever else it says
+    assert list(dict.fromkeys(said)) == ["Connecting", "Connected"], (
         f"the state should say 'Connecting…', then 'Connected', but it said {states}"
     )
 
@@ -58,10 +79,10 @@ async def test_typed_text_comes_back_by_button_and_by_enter(page, expect):
     await send(page, expect, "by button")
     await shows(page, expect, "by button")
     await expect(box, "the box should have the focus again, for the next message").to_be_focused()
-    await box.fill("by enter")
+    await box.fill(" by  enter ")
     await box.press("Enter")
     await shows(page, expect, "by button", "by enter")
-    assert page.sent == ["by button", "by enter"], (
+    assert page.sent == ["by button", " by  enter "], (
         "the script should send what was typed, as it is and once each, not "
         f"{' and '.join(map(repr, page.sent))}"
     )
@@ -79,7 +100,7 @@ async def test_the_button_is_disabled_until_the_socket_is_open(page_at, expect):
     text = await state.text_content()
     assert "Connected" not in text, (
         f"3 s later the socket is still not open, but the state says {text!r}: set it when the "
-        "socket's open event comes, not by a timer"
+        "socket's open event fires, not by a timer"
     )
     await expect(button, "the socket is still not open").to_be_disabled()
 
@@ -130,7 +151,8 @@ async def test_an_empty_message_is_not_sent(page, expect):
     await send(page, expect, "after it")
     after = items.filter(has_text="after it")
     await expect(after, "what is sent should come back").not_to_have_count(0)
-    await expect(items, "an empty message should not be sent").to_have_count(1)
+    sentence = "an empty message should not be sent: one item should be in the list"
+    await expect(items, sentence).to_have_count(1)
 
 
 async def test_the_newest_message_is_visible_unless_the_reader_has_scrolled_up(page, expect):
@@ -143,12 +165,21 @@ async def test_the_newest_message_is_visible_unless_the_reader_has_scrolled_up(p
         await box.press("Enter")
     await expect(items, "what is sent should come back").to_have_count(12)
     oldest, newest = (items.filter(has_text=f"message {number}") for number in ("01", "12"))
-    await expect(newest, "the newest message should be in view").to_be_in_viewport()
+    sentence = (
+        "the newest message should be in view: does the script scroll to it, and look where the "
+        "reader is before it adds the item?"
+    )
+    await expect(newest, sentence).to_be_in_viewport()
+    lists = page.get_by_role("list")
+    scrolls = await lists.count() and await lists.first.evaluate(
+        "list => list.scrollHeight > list.clientHeight"
+    )
+    hint = "" if scrolls else ": no list scrolls, only the page; it takes a height and overflow-y"
     await oldest.scroll_into_view_if_needed()
     await send(page, expect, "one more")
     await expect(items, "what is sent should come back").to_have_count(13)
     await expect(
-        oldest, "the reader has scrolled up, so the list should stay where it is"
+        oldest, f"the reader has scrolled up, so the list should stay where it is{hint}"
     ).to_be_in_viewport()
 
 

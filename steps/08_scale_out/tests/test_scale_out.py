@@ -37,7 +37,7 @@ async def say(client, *messages):
     for message in messages:
         await client.send(message)
         heard = await client.receive()
-        assert heard == message, f"{message!r} was said, but {heard!r} came back"
+        assert heard == message, f"{message!r} was sent, but {heard!r} came back"
 
 
 async def all_of(client, count):

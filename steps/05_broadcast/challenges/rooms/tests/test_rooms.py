@@ -9,12 +9,13 @@ pytestmark = pytest.mark.asyncio
 
 @asynccontextmanager
 async def joined(app, room, *names):
-    """Connect a client for each name to a room; who has heard their own name is in."""
+    """Connect a client for each name to a room; one that has received its own name is in."""
     async with AsyncExitStack() as stack:
         clients = []
         for name in names:
             connection = app.test_client().websocket(f"/api/v2/rooms/{room}/ws")
             clients.append(await stack.enter_async_context(connection))
+            clients[-1].name = name
             await clients[-1].send(name)
             await all_hear(clients, name)
         yield clients
@@ -23,7 +24,9 @@ async def joined(app, room, *names):
 async def all_hear(clients, message):
     for client in clients:
         heard = await client.receive()
-        assert heard == message, f"expected {message!r}, but a client in the room heard {heard!r}"
+        assert heard == message, (
+            f"expected {message!r}, but {client.name or 'a client'} received {heard!r}"
+        )
 
 
 async def test_a_message_reaches_everyone_in_the_room(app):
@@ -85,6 +88,6 @@ async def test_a_client_that_leaves_a_room_is_removed_from_it(app):
         # Twice, since whatever else this process does at the moment is counted, too.
         kept = min([await kept_of_what_is_sent(alice) for _ in range(2)]) - before
     assert kept < 1_500_000, (
-        f"bob left the room, and {kept:,} bytes of what alice said since are still kept for him: "
+        f"bob left the room, and {kept:,} bytes of what alice sent since are still kept for him: "
         "is his queue removed from the room?"
     )

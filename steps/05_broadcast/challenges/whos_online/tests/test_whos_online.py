@@ -5,7 +5,7 @@ pytestmark = pytest.mark.asyncio
 
 async def hears(watcher, count):
     heard = await watcher.receive()
-    assert heard == str(count), f"{count} are connected now, but who watches is told {heard!r}"
+    assert heard == str(count), f"{count} are connected now, but the watcher is told {heard!r}"
 
 
 async def test_a_watcher_is_told_at_once_how_many_are_connected(app):
