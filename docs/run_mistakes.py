@@ -7,8 +7,11 @@ import re
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 END = re.compile(r"\n  The test: |\n\nChecks marked|\n\nStuck\?")  # what comes after the sentence
+
+ONE_AT_A_TIME = Lock()  # since all threads share one standard output
 
 
 def scenes(terminal=None):
@@ -37,7 +40,7 @@ def told(exercise_and_mistake):
         checks = Checker(project, chosen, False, True, DEADLINE, 3 * DEADLINE).check()
         failed = next(one for one in checks if one.outcome == "failed")
         checks.close()  # which ends the tests that would follow
-    with contextlib.redirect_stdout(io.StringIO()) as output:
+    with ONE_AT_A_TIME, contextlib.redirect_stdout(io.StringIO()) as output:
         tell(exercise, [failed])
     text = END.split("Fix this first" + output.getvalue().partition("Fix this first")[2])[0]
     return as_an_example(text.replace(str(project), "websocket"))
