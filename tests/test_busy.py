@@ -9,7 +9,8 @@ import pytest
 from repo import STEPS
 
 from harness import patience
-from workshop.checking import DEADLINE, Checker
+from workshop.checking import Checker
+from workshop.outcomes import DEADLINE
 
 TIMES = int(os.environ.get("WORKSHOP_TIMES", 1))
 ECHO, BROADCAST = STEPS[2], STEPS[4]

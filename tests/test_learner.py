@@ -286,7 +286,7 @@ def test_what_needs_a_browser_is_looked_at_when_all_else_passes(learner):
 
 def test_a_loop_without_an_end_is_told_with_its_line_and_nothing_is_left_out(clone):
     learner = Learner(clone)
-    checking = clone / "workshop/checking.py"
+    checking = clone / "workshop/outcomes.py"
     text, places = re.subn(r"^BUSY = .*", "BUSY = 0.5", checking.read_text("utf-8"), flags=re.M)
     assert places == 1, "how long code may be busy stands in one place"
     checking.write_text(text, encoding="utf-8")

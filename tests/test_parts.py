@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from workshop import cli, learner, site, steps
-from workshop.checking import Check, Checker
+from workshop.checking import Checker
 from workshop.commands import learner as commands
 from workshop.commands.telling import tell, tell_page
+from workshop.outcomes import Check
 
 ECHO, BROADCAST = steps.find_exercise("3"), steps.find_exercise("5")
 WITH_PARTS = [exercise for exercise in steps.all_exercises() if exercise.parts]
