@@ -267,6 +267,7 @@ ALLOWED = {
         "timetable",
         "what-goes-wrong",
         "figure",
+        "live",
         "quiz",
         "sequence",
         "deliveries",

@@ -1,0 +1,64 @@
+// The button of a page that opens an exercise in it; nothing else is loaded before it is pressed.
+"use strict";
+
+(() => {
+  const base = new URL("live/", document.currentScript.src);
+
+  function make(tag, attributes, ...content) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...content);
+    return element;
+  }
+
+  async function json(name) {
+    const response = await fetch(new URL(name, base));
+    if (!response.ok) throw new Error(`${name}: ${response.status}`);
+    return response.json();
+  }
+
+  // Why this browser cannot do it, or "".
+  function whyNot() {
+    if (location.protocol === "file:") return "A browser runs no Python in a page that it reads from a file.";
+    if (typeof WebAssembly !== "object") return "This browser has no WebAssembly.";
+    if (typeof DecompressionStream !== "function") return "This browser is too old for it.";
+    return "";
+  }
+
+  async function open(place, button, state) {
+    const command = `On your own machine, it works with: python3 -m workshop start ${place.dataset.number}`;
+    const why = whyNot();
+    if (why) {
+      state.textContent = `${why} ${command}`;
+      return;
+    }
+    button.disabled = true;
+    state.textContent = "Loading …";
+    try {
+      const [exercise, { sizes, missing }, { Panel }, editor] = await Promise.all([
+        json(`exercises/${place.dataset.live}.json`),
+        json("runtime/files.json"),
+        import(new URL("panel.js", base)),
+        import(new URL("editor/editor.js", base)),
+      ]);
+      if (missing) throw new Error("this site was built without it");
+      const style = new URL("editor/editor.css", base);
+      document.head.append(make("link", { rel: "stylesheet", href: style }));
+      place.panel = new Panel(place, exercise, editor.create, sizes);
+      place.classList.add("is-open");
+      if ("demo" in place.dataset) await place.panel.onRun();
+      else place.querySelector("[role=tab]").focus();
+    } catch (error) {
+      button.disabled = false;
+      state.textContent = `Python can't be loaded here: ${error.message}. ${command}`;
+    }
+  }
+
+  for (const place of document.querySelectorAll("[data-live]")) {
+    const button = make("button", { type: "button", class: "main" }, place.dataset.button);
+    const note = make("span", { class: "note" }, " Loads 16 MB, once. Nothing is installed.");
+    const state = make("p", { class: "state", role: "status" });
+    button.addEventListener("click", () => open(place, button, state));
+    place.append(make("p", {}, button, note), state);
+  }
+})();

@@ -1,0 +1,79 @@
+"""Finds code that is busy for too long: a loop without an end, or a call that blocks.
+
+A worker has one thread, so nobody can look from outside. Python itself calls `Watch` for each line
+of the project's files, and the event loop tells it whenever it has been free.
+"""
+
+import asyncio
+import sys
+import time
+
+from workshop.outcomes import BUSY, stuck
+
+TOOL = 3  # one of the numbers that sys.monitoring has for tools
+
+
+class Watch:
+    """Tells `on_stuck` the sentence with file and line, once code of a project is busy too long."""
+
+    def __init__(self, on_stuck):
+        self.on_stuck = on_stuck
+        self.project = None  # the folder whose code is watched
+        self.free_at = time.perf_counter()
+        self.is_told = False
+
+    def start(self):
+        """Watch from now on; called once."""
+        run = asyncio.Handle._run
+
+        def run_and_note(handle):
+            self.free()
+            run(handle)
+
+        asyncio.Handle._run = run_and_note
+        monitoring = sys.monitoring
+        monitoring.use_tool_id(TOOL, "workshop")
+        monitoring.register_callback(TOOL, monitoring.events.PY_START, self.on_start)
+        monitoring.register_callback(TOOL, monitoring.events.LINE, self.on_line)
+        monitoring.set_events(TOOL, monitoring.events.PY_START)
+
+    def watch(self, project):
+        """Look at the code in this folder."""
+        self.project, self.is_told = f"{project}/", False
+        self.free()
+        sys.monitoring.restart_events()
+
+    def free(self):
+        """The code before this moment has come to its end."""
+        self.free_at = time.perf_counter()
+
+    def on_start(self, code, offset):
+        """Look at each line of a function of the project, and never again at any other."""
+        if self.project and code.co_filename.startswith(self.project):
+            sys.monitoring.set_local_events(TOOL, code, sys.monitoring.events.LINE)
+        return sys.monitoring.DISABLE
+
+    def on_line(self, code, line):
+        """Tell where the code is, if it has been busy for too long, and end it."""
+        if time.perf_counter() - self.free_at > BUSY:
+            self.tell(code.co_filename, line)
+            raise KeyboardInterrupt
+
+    def on_sleep(self, seconds):
+        """Tell at once of a sleep that is too long, which would only be found at its end."""
+        frame = sys._getframe()
+        while frame and not (self.project and frame.f_code.co_filename.startswith(self.project)):
+            frame = frame.f_back
+        if frame and seconds > BUSY:
+            self.tell(frame.f_code.co_filename, frame.f_lineno)
+            raise KeyboardInterrupt
+
+    def tell(self, path, line):
+        """Tell where the code is stuck."""
+        self.tell_end(stuck(path.rpartition("/")[2], line))
+
+    def tell_end(self, why):
+        """Tell once why the code does not come to its end."""
+        if not self.is_told:
+            self.is_told = True
+            self.on_stuck(why)

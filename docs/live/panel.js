@@ -1,0 +1,406 @@
+// The panel of an exercise in its page: the files, Run and Check, two tabs, and what travels.
+import { closeAll, drive } from "./drive.js";
+import { Files } from "./files.js";
+import { button, make } from "./make.js";
+import { Ended, Python } from "./python.js";
+import { Tab } from "./tab.js";
+import { Wire } from "./wire.js";
+
+const NAMES = ["Tab A", "Tab B"];
+const TCP_PORT = 5001; // docs/live/main.py has it, too
+const MOST_TEXT = 20_000; // characters of what is printed
+const PLACE = /((?:[\w-]+\/)*[\w-]+\.(?:py|js|html|css)|Pipfile)(?:", line |, line |:)(\d+)/g;
+const SIGNS = { passed: ["✓", "passes"], failed: ["✗", "fails"], skipped: ["–", "not run here"], later: ["·", "not run yet"] };
+
+export class Panel {
+  constructor(place, exercise, createEditor, sizes) {
+    this.place = place;
+    this.exercise = exercise;
+    this.total = Object.values(sizes).reduce((sum, size) => sum + size, 0);
+    this.command = `python3 -m workshop start ${place.dataset.number}`;
+    this.isDemo = "demo" in place.dataset;
+    this.python = new Python(this.listeners(), place.dataset.options ?? "");
+    this.tabs = [];
+    this.files = new Files(exercise, createEditor, () => this.setStale());
+    if (this.isDemo) this.files.content = { ...exercise.solution };
+    place.replaceChildren(...this.elements());
+  }
+
+  // ---- What there is to see
+
+  elements() {
+    this.state = make("p", { class: "state", role: "status" });
+    this.results = make("div", { class: "results" });
+    this.verdict = make("div", { class: "verdict", "aria-live": "polite" });
+    this.checks = make("ul", { class: "checks" });
+    this.results.append(this.verdict, this.checks);
+    this.stage = this.stageElement();
+    this.ofCheck = make("div", { class: "of-check" });
+    this.desk = { python: this.python, place: this.ofCheck };
+    if (this.isDemo) return [this.state, this.stage];
+    this.run = button("Run", () => this.onRun(), { class: "main" });
+    this.check = button("Check", () => this.onCheck(), { class: "main" });
+    this.stop = button("Stop", () => this.onStop());
+    this.stop.disabled = true;
+    const bar = make("div", { class: "bar" }, [this.run, this.check, this.stop]);
+    return [this.files.element, bar, this.state, this.results, this.helpElement(), this.stage, this.ofCheck];
+  }
+
+  helpElement() {
+    const load = make("input", { type: "file", accept: ".zip" });
+    load.addEventListener("change", () => this.onLoad(load));
+    const label = make("label", { class: "load" }, ["Load a zip ", load]);
+    this.hints = make("div", { class: "hints", "aria-live": "polite" });
+    this.hint = button("Hint", () => this.onHint());
+    this.asking = make("div", { class: "asking", "aria-live": "polite" });
+    const buttons = [
+      this.hint,
+      button("Show the solution", () => this.onSolution()),
+      button("Start over", () => this.onStartOver()),
+      button("Save as a zip", () => this.files.save()),
+      label,
+    ];
+    const kept = "What you write is kept in this browser, on this machine. Start over clears it. " +
+      `The zip goes into the workshop on your machine with: python3 -m workshop start ${this.exercise.id} --from FILE.zip`;
+    const more = [make("div", { class: "bar" }, buttons), this.asking, make("p", { class: "note" }, kept)];
+    return make("div", { class: "help" }, [this.hints, ...more]);
+  }
+
+  stageElement() {
+    this.frames = NAMES.map((name) => make("iframe", { title: `${name}, with the app` }));
+    const figures = this.frames.map((frame, index) => this.tabElement(frame, index));
+    this.wire = new Wire(make, NAMES);
+    this.output = make("pre", { class: "output", tabindex: "0", role: "log", "aria-label": "What the app prints" });
+    const stage = make("div", { class: "stage" }, [
+      make("div", { class: "tabs" }, figures),
+      this.sendingElement(),
+      make("h3", {}, ["On the wire ", make("small", {}, "(simulated connection)")]),
+      this.wire.element,
+      make("h3", {}, "Printed"),
+      this.output,
+    ]);
+    stage.hidden = true;
+    return stage;
+  }
+
+  tabElement(frame, index) {
+    const buttons = [
+      button("Reload", () => this.tabs[index]?.open()),
+      button("Close without goodbye", () => this.onVanish(index)),
+    ];
+    const bar = make("div", { class: "bar" }, [make("strong", {}, NAMES[index]), ...buttons]);
+    return make("div", { class: "tab" }, [bar, frame]);
+  }
+
+  sendingElement() {
+    const forms = [];
+    const { solution } = this.exercise;
+    if (solution["websocket.py"].includes("/api/v2/messages")) {
+      forms.push(this.formElement("POST to /api/v2/messages", "from a POST", (text) => this.onPost(text)));
+      forms.push(this.formElement(`A line to TCP port ${TCP_PORT}`, "from TCP", (text) => this.onTcp(text)));
+    }
+    this.power = button("Stop the server", () => this.onPower());
+    return make("div", { class: "sending" }, [...forms, make("div", { class: "bar" }, this.power)]);
+  }
+
+  formElement(words, value, send) {
+    const input = make("input", { value });
+    const form = make("form", {}, [make("label", {}, [`${words} `, input]), make("button", {}, "Send")]);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      send(input.value);
+    });
+    return form;
+  }
+
+  // ---- What Python says
+
+  listeners() {
+    return {
+      progress: ({ loaded }) => this.sayLoading(loaded),
+      print: ({ text }) => this.print(text),
+      stuck: ({ why }) => this.onStuck(why),
+      silent: () => this.onSilent(),
+      checks: ({ number }) => this.say(`Checking: ${number} checks …`),
+      running: (message) => {
+        this.current = message;
+      },
+      lines: ({ lines }) => lines.forEach((line) => this.addLine(line)),
+      verdict: (verdict) => this.showVerdict(verdict),
+      do: (request) => drive(this.desk, request),
+    };
+  }
+
+  say(words) {
+    if (this.state.textContent !== words) this.state.textContent = words;
+  }
+
+  sayLoading(loaded) {
+    if (this.isLoaded) return;
+    const [now, all] = [Math.min(loaded, this.total), this.total].map((n) => (n / 1e6).toFixed(1));
+    this.say(`Loading Python: ${now} of ${all} MB …`);
+  }
+
+  // Say that something cannot be done here, and what to do instead.
+  fail(why) {
+    this.say(`${why} On your own machine, it works with: ${this.command}`);
+  }
+
+  print(text) {
+    this.output.append(...this.linked(`${text}\n`));
+    while (this.output.textContent.length > MOST_TEXT) this.output.firstChild.remove();
+    this.output.scrollTop = this.output.scrollHeight;
+  }
+
+  // A text in which each place in a file leads to the editor's line.
+  linked(text) {
+    const parts = [];
+    let end = 0;
+    for (const match of text.matchAll(PLACE)) {
+      const name = this.files.names.find((one) => match[1] === one || match[1].endsWith(`websocket/${one}`));
+      if (!name || this.isDemo) continue;
+      const go = button(match[0], () => this.files.show(name, Number(match[2])), { class: "place" });
+      parts.push(text.slice(end, match.index), go);
+      end = match.index + match[0].length;
+    }
+    return [...parts, text.slice(end)];
+  }
+
+  addLine([outcome, words]) {
+    const [sign, meaning] = SIGNS[outcome];
+    const mark = make("span", { class: "sign", role: "img", "aria-label": meaning }, sign);
+    this.checks.append(make("li", { class: outcome }, [mark, ` ${words}`]));
+  }
+
+  showVerdict({ headline, heading, lines, test, printed, skipped, is_done: isDone }) {
+    const parts = [];
+    if (headline) parts.push(make("p", { class: "headline" }, headline));
+    if (heading) parts.push(make("p", { class: "heading" }, heading));
+    for (const line of lines) parts.push(make("p", {}, this.linked(line)));
+    if (test) parts.push(make("p", { class: "note" }, `The test: ${test}`));
+    for (const line of printed) parts.push(make("p", { class: "printed" }, `printed: ${line}`));
+    for (const reason of skipped) parts.push(make("p", { class: "note" }, `Not checked here: ${reason}`));
+    this.verdict.replaceChildren(...parts);
+    this.verdict.classList.toggle("is-done", isDone);
+    this.isTold = true;
+  }
+
+  // ---- Run
+
+  async started() {
+    if (!this.isLoaded) this.say("Loading Python …");
+    await this.python.start();
+    this.isLoaded = true;
+  }
+
+  async onRun() {
+    const { files } = this;
+    const hadFocus = document.activeElement;
+    this.busy(true);
+    this.stage.hidden = false;
+    this.output.replaceChildren();
+    this.wire.clear();
+    try {
+      await this.started();
+      this.say("Starting the app …");
+      this.isRunning = false;
+      await this.python.run(files.all);
+      await this.openTabs();
+      this.say("The app is running.");
+      this.isRunning = true;
+      this.setPower(true);
+    } catch (error) {
+      this.tell(error);
+    } finally {
+      this.busy(false);
+      hadFocus?.focus({ preventScroll: true });
+    }
+    // What a check needs is imported while the learner looks.
+    if (this.isRunning && !this.isDemo) this.python.tell({ kind: "ready" });
+  }
+
+  async openTabs() {
+    this.tabs = this.tabs.length ? this.tabs : this.frames.map((frame, index) => new Tab(this.python, frame, {
+      log: (message) => this.wire.add(message, NAMES[index]),
+      problem: (text) => this.print(`${NAMES[index]}: ${text}`),
+    }));
+    await Promise.all(this.tabs.map((tab) => tab.open("/")));
+  }
+
+  // Tell what went wrong with Run or Check, unless it was stopped.
+  tell(error) {
+    if (error instanceof Ended || this.isTold) return;
+    if (!this.isLoaded) {
+      this.python.end();
+      this.fail(`Python could not be loaded (${error.message}).`);
+      return;
+    }
+    this.say("The app does not start.");
+    this.print(error.message);
+    this.results.scrollIntoView?.({ block: "nearest" });
+    this.verdict.replaceChildren(make("p", { class: "heading" }, this.linked(error.message)));
+    this.checks.replaceChildren();
+  }
+
+  onStuck(why) {
+    this.isTold = true;
+    this.python.end();
+    this.setPower(false);
+    this.print(why);
+    this.verdict.replaceChildren(make("p", { class: "heading" }, this.linked(why)));
+    this.checks.replaceChildren();
+    this.say("The app was stopped.");
+    this.busy(false);
+  }
+
+  onSilent() {
+    if (!this.isChecking) {
+      this.onStuck("The app does not answer: is there a loop without an end, or a call that blocks?");
+      return;
+    }
+    const [heading, line] = this.current?.otherwise ?? [];
+    if (heading) this.showVerdict({ headline: "", heading, lines: [line], test: "", printed: [], skipped: [] });
+    this.isTold = true;
+    this.python.end();
+  }
+
+  onStop() {
+    this.isTold = true;
+    this.python.end();
+    this.setPower(false);
+    this.say("Stopped.");
+    this.busy(false);
+  }
+
+  setPower(isOn) {
+    this.isRunning = isOn;
+    this.power.textContent = isOn ? "Stop the server" : "Start the server";
+  }
+
+  async onPower() {
+    this.power.disabled = true;
+    try {
+      if (this.isRunning) await this.python.ask({ kind: "halt" });
+      else await this.python.run(this.files.all);
+      this.setPower(!this.isRunning);
+      this.say(this.isRunning ? "The app is running." : "The server is stopped. The tabs are still open.");
+    } catch (error) {
+      this.tell(error);
+    }
+    this.power.disabled = false;
+  }
+
+  onVanish(index) {
+    const tab = this.tabs[index];
+    if (!tab) return;
+    tab.leave(1006);
+    const words = "This tab is gone, and has said nothing to the app. Reload opens it again.";
+    tab.doc.body.replaceChildren(tab.doc.createTextNode(words));
+  }
+
+  async onPost(text) {
+    const body = new TextEncoder().encode(text);
+    try {
+      const answer = await this.python.request("/api/v2/messages", { method: "POST", body });
+      this.say(`The POST is answered with ${answer.status}.`);
+    } catch (error) {
+      this.tell(error);
+    }
+  }
+
+  async onTcp(text) {
+    try {
+      const { text: answer } = await this.python.ask({ kind: "tcp", port: TCP_PORT, text: `${text}\n` });
+      this.say(answer ? `TCP: ${answer}` : "The line is sent.");
+    } catch (error) {
+      if (!(error instanceof Ended)) this.say(`TCP: ${error.message}`);
+    }
+  }
+
+  // ---- Check
+
+  async onCheck() {
+    this.busy(true);
+    this.isTold = false;
+    this.isChecking = true;
+    this.current = null;
+    this.verdict.replaceChildren();
+    this.checks.replaceChildren();
+    try {
+      await this.started();
+      this.say("Checking …");
+      await this.python.check(this.exercise.id, this.files.all);
+      this.say("Checked.");
+    } catch (error) {
+      if (!this.isTold) this.tell(error);
+      else this.say("Checked.");
+    }
+    this.isChecking = false;
+    closeAll();
+    this.check.focus({ preventScroll: true });
+    this.busy(false);
+  }
+
+  busy(isBusy) {
+    if (this.isDemo) return;
+    for (const one of [this.run, this.check]) one.setAttribute("aria-disabled", isBusy);
+    this.stop.disabled = false;
+  }
+
+  setStale() {
+    if (this.isRunning) this.say("The app is running, without your last changes: Run starts it again.");
+  }
+
+  // ---- Help
+
+  onHint() {
+    const hints = [...document.querySelectorAll(`[data-hint-of="${this.exercise.id}"]`)];
+    const next = this.hints.children.length;
+    if (next < hints.length) {
+      this.hints.append(make("div", { class: "hint" }, hints[next].content.cloneNode(true)));
+    }
+    if (next + 1 >= hints.length) this.hint.disabled = true;
+  }
+
+  // Ask before something is replaced that was written.
+  ask(words, yes, done) {
+    const close = () => this.asking.replaceChildren();
+    const buttons = [button(yes, () => {
+      close();
+      done();
+    }), button("Cancel", close)];
+    this.asking.replaceChildren(make("p", {}, words), make("div", { class: "bar" }, buttons));
+    buttons[0].focus();
+  }
+
+  onSolution() {
+    const words = "The solution takes the place of your files. Yours are kept, and you can go back to them.";
+    this.ask(words, "Show it", () => {
+      this.mine ??= { ...this.files.content };
+      this.files.setAll(this.exercise.solution);
+      const back = button("Back to my files", () => {
+        this.files.setAll(this.mine);
+        this.mine = null;
+        this.asking.replaceChildren();
+      });
+      this.asking.replaceChildren(make("div", { class: "bar" }, back));
+    });
+  }
+
+  onStartOver() {
+    this.ask("This clears what you wrote here.", "Start over", () => {
+      this.mine = null;
+      this.files.forget();
+    });
+  }
+
+  async onLoad(input) {
+    try {
+      await this.files.take(input.files[0]);
+      this.say("Your files are loaded.");
+    } catch (error) {
+      this.say(error.message);
+    }
+    input.value = "";
+  }
+}

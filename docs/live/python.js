@@ -1,0 +1,122 @@
+// Python from the page's side: a worker that serves an app, and checks files.
+import { socketsOf } from "./socket.js";
+
+const SILENCE = 15_000; // milliseconds without a word from a check: workshop/outcomes.py has it, too
+const SLOW = 4_000; // without an answer from the app that runs
+
+export class Python {
+  // `on` has a function for each kind of message that the page shows.
+  constructor(on, options = "") {
+    this.on = on;
+    this.options = options;
+    this.nextId = 1;
+    this.worker = null;
+  }
+
+  // Start the worker, unless it runs: a promise.
+  start() {
+    if (this.worker) return this.started;
+    this.pending = new Map(); // the id of a question to what becomes of it
+    this.sockets = new Map(); // the id of a socket to the socket
+    this.worker = new Worker(new URL(`worker.js${this.options}`, import.meta.url), { type: "module" });
+    this.started = new Promise((good, bad) => {
+      this.onStarted = good;
+      this.onDead = bad;
+    });
+    this.started.catch(() => {}); // whoever asks is told
+    this.worker.onerror = (event) => this.onDead(new Error(event.message ?? "no worker"));
+    this.worker.onmessage = ({ data }) => this.hear(data);
+    return this.started;
+  }
+
+  // End the worker, with all that runs in it.
+  end() {
+    this.worker?.terminate();
+    this.worker = null;
+    clearInterval(this.watchdog);
+    for (const socket of [...(this.sockets?.values() ?? [])]) socket.lose();
+    for (const { bad } of this.pending?.values() ?? []) bad(new Ended());
+    this.onDead?.(new Ended());
+  }
+
+  hear(message) {
+    this.heardAt = performance.now();
+    const { kind, id } = message;
+    if (kind === "started") {
+      this.canWait = message.canWait;
+      this.onStarted();
+    } else if (kind === "dead") {
+      this.worker?.terminate();
+      this.worker = null;
+      this.onDead(new Error(message.text));
+    } else if (kind === "answer" || kind === "failed") {
+      const asked = this.pending.get(id);
+      this.pending.delete(id);
+      if (kind === "answer") asked?.good(message);
+      else asked?.bad(new Error(message.text));
+    } else if (["accepted", "message", "closed", "refused"].includes(kind)) {
+      this.sockets.get(id)?.hear(message);
+    } else {
+      this.on[kind]?.(message);
+    }
+  }
+
+  // Tell the worker something, once it has started.
+  async tell(message) {
+    await this.start();
+    this.worker?.postMessage(message);
+  }
+
+  // Ask the worker: a promise of its answer.
+  async ask(message) {
+    await this.start();
+    return new Promise((good, bad) => {
+      const id = this.nextId++;
+      this.pending.set(id, { good, bad });
+      this.worker.postMessage({ ...message, id });
+    });
+  }
+
+  run(files) {
+    return this.inTime(SLOW, this.ask({ kind: "run", files }));
+  }
+
+  // Check files against an exercise; what there is to tell comes by messages.
+  check(exercise, files) {
+    return this.inTime(SILENCE, this.ask({ kind: "check", exercise, files }));
+  }
+
+  // What is promised, unless the worker is silent for too long: then `on.silent` is called.
+  async inTime(milliseconds, promised) {
+    await this.start();
+    this.heardAt = performance.now();
+    clearInterval(this.watchdog);
+    this.watchdog = setInterval(() => {
+      if (performance.now() - this.heardAt > milliseconds) {
+        clearInterval(this.watchdog);
+        this.on.silent();
+      }
+    }, 200);
+    try {
+      return await promised;
+    } finally {
+      clearInterval(this.watchdog);
+    }
+  }
+
+  // A request of a tab, or of the page: a promise of { status, headers, body }.
+  request(path, { method = "GET", headers = [], body = null, isOfCheck = false } = {}) {
+    return this.ask({ kind: "http", path, method, headers, body, isOfCheck });
+  }
+
+  // The class WebSocket of a tab.
+  socketClass(tab) {
+    return socketsOf(this, tab);
+  }
+}
+
+export class Ended extends Error {
+  constructor() {
+    super("Python was stopped.");
+  }
+}

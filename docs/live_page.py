@@ -1,0 +1,78 @@
+"""`{live} 03_echo`: an exercise to be edited, run and checked in its page.
+
+In the page stands only a place for it, and the hints. `_static/live.js` puts a button there, and
+loads the rest when it is pressed: `live/` and what live_runtime makes, which are in the site only.
+"""
+
+import html
+import shutil
+from pathlib import Path
+
+import live_runtime
+from docutils import nodes
+from docutils.parsers.rst import directives
+from live_runtime import LIVE
+from markdown_it import MarkdownIt
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from workshop.steps import find_exercise
+
+LOGGER = logging.getLogger(__name__)
+BUTTON = "Write, run and check it here"
+DEMO = "Try it here"
+markdown = MarkdownIt("commonmark", {"html": False}).render
+SCRIPTS = ("*.js", "editor/*.js", "editor/*.css", "editor/LICENCE.txt")
+
+
+class Live(SphinxDirective):
+    """The place for an exercise; with `:demo:`, its solution runs, and nothing is edited."""
+
+    required_arguments = 1
+    option_spec = {"demo": directives.flag}  # noqa: RUF012
+
+    def run(self):
+        """An empty element with what the script must know."""
+        exercise = find_exercise(self.arguments[0])
+        self.env.note_dependency(str(exercise.folder / "exercise.toml"))
+        is_demo = "demo" in self.options
+        parts = [
+            f'<div class="live" data-live="{exercise.id}" data-number="{exercise.number}" '
+            f'data-button="{DEMO if is_demo else BUTTON}"{" data-demo" if is_demo else ""}></div>'
+        ]
+        for number, hint in enumerate([] if is_demo else exercise.hints, 1):
+            words = f"<strong>Hint {number} of {len(exercise.hints)}</strong>"
+            parts.append(
+                f'<template data-hint-of="{html.escape(exercise.id)}">{words}{markdown(hint)}'
+                "</template>"
+            )
+        return [nodes.raw("", "".join(parts), format="html")]
+
+
+def add_files(app, pagename, templatename, context, doctree):
+    """Load the script and the style sheet in pages that have an exercise, and in no other."""
+    if "data-live=" in context.get("body", ""):
+        app.add_css_file("live.css")
+        app.add_js_file("live.js", loading_method="defer")
+
+
+def write_files(app, exception):
+    """Write what a page loads once its button is pressed."""
+    if exception or app.builder.format != "html":
+        return
+    folder = Path(app.outdir) / "_static/live"
+    for pattern in SCRIPTS:
+        for path in LIVE.glob(pattern):
+            target = folder / path.relative_to(LIVE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    live_runtime.write_exercises(folder / "exercises")
+    live_runtime.make(folder / "runtime", LOGGER.info)
+
+
+def setup(app):
+    """Tell Sphinx of the directive."""
+    app.add_directive("live", Live)
+    app.connect("html-page-context", add_files)
+    app.connect("build-finished", write_files)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,295 @@
+"""What a page needs to run Python: Pyodide, the packages, and the workshop's own files.
+
+Pyodide comes from a wheel that is pinned by its hash in live/runtime.txt, and is fetched by pip
+when the site is built; the packages are those of this environment. Pyodide itself compiles both to
+bytecode, in a headless browser. What was made is kept in `CACHE`, in a folder named by a hash of
+all that went into it.
+"""
+
+import asyncio
+import base64
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from docs.served import served
+from harness.browser import NO_BROWSER, launch
+from workshop import machine
+from workshop.steps import ROOT, all_exercises
+
+DOCS = ROOT / "docs"
+LIVE = DOCS / "live"
+PIN = LIVE / "runtime.txt"
+CACHE = DOCS / "_build/live"
+WHEEL_FOLDER = "flet_web/web/pyodide/"
+PYODIDE = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"]
+LOCK = "pyodide-lock.json"
+PACKAGES = ("quart", "pytest", "pytest-asyncio")  # with all that they need
+LEFT_OUT = {"hypercorn", "pygments"}  # live/stubs.py stands for them
+# As markers of requirements see the page's Python.
+PAGE = {"python_version": "3.14", "python_full_version": "3.14.2", "sys_platform": "emscripten"}
+DATE = (2020, 1, 1, 0, 0, 0)  # of every file in a zip, so that the same files give the same bytes
+
+
+class NoRuntime(Exception):
+    """Pyodide cannot be had; the message says why."""
+
+
+def make(folder, log):
+    """Write all that a page loads into a folder; `log` is told what is missing.
+
+    The folder then holds files.json: the size of each file in bytes, or why there are none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        source = compiled(log)
+    except NoRuntime as problem:
+        log(f"The pages cannot run Python: {problem}")
+        write_json(folder / "files.json", {"missing": str(problem)})
+        return
+    names = [path.name for path in sorted(source.iterdir())]
+    for name in names:
+        shutil.copyfile(source / name, folder / name)
+    (folder / "workshop.zip").write_bytes(zipped(workshop_files()))
+    loaded = [*PYODIDE, "site.zip", "workshop.zip"]
+    sizes = {name: (folder / name).stat().st_size for name in loaded}
+    write_json(folder / "files.json", {"sizes": sizes})
+
+
+def write_json(path, content):
+    """Write a file of JSON."""
+    path.write_text(json.dumps(content) + "\n", encoding="utf-8", newline="\n")
+
+
+# ---- Where the files come from
+
+
+def pyodide():
+    """A folder with Pyodide's files, from the wheel that is pinned; raises NoRuntime."""
+    made = CACHE / f"pyodide-{digest(PIN.read_bytes())}"
+    if not made.is_dir():
+        with new_folder(made) as folder, zipfile.ZipFile(fetched(Path(folder))) as wheel:
+            for name in (*PYODIDE, LOCK):
+                (Path(folder) / name).write_bytes(wheel.read(WHEEL_FOLDER + name))
+    return made
+
+
+def fetched(folder):
+    """The wheel, fetched by pip into a folder; raises NoRuntime."""
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
+    environ = machine.environ(also=machine.NETWORK, PIP_RETRIES="1", PIP_NO_CACHE_DIR="1")
+    # pip's own settings say where packages come from.
+    environ |= {n: v for n, v in machine.own_environ().items() if n.startswith("PIP_")}
+    command = [*pip, "-r", PIN, "-d", folder]
+    result = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8")
+    wheels = list(folder.glob("*.whl"))
+    if result.returncode or not wheels:
+        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        raise NoRuntime((lines or ["pip could not fetch it"])[-1].removeprefix("ERROR: "))
+    return wheels[0]
+
+
+def package_files():
+    """The files of the packages that a page imports: name to content."""
+    files, waiting, seen = {}, [*PACKAGES], set(LEFT_OUT)
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        distribution = metadata.distribution(name)
+        for needed in map(Requirement, distribution.requires or []):
+            if not needed.marker or needed.marker.evaluate({"extra": "", **PAGE}):
+                waiting.append(needed.name.lower())
+        for path in distribution.files:
+            if is_wanted(path):
+                files[path.as_posix()] = Path(path.locate()).read_bytes()
+    return dict(sorted(files.items()))
+
+
+def is_wanted(path):
+    """Whether a page may need a file of a package: code, what is said of it, and its licence."""
+    if ".." in path.parts or "__pycache__" in path.parts:
+        return False
+    if path.parts[0].endswith(".dist-info"):
+        is_licence = "licen" in path.as_posix().lower()
+        return is_licence or path.name in ("METADATA", "entry_points.txt")
+    return path.suffix == ".py"
+
+
+def workshop_files():
+    """The workshop's own files for checking in a page: tests, harness, exercises."""
+    patterns = [
+        *("pyproject.toml", "steps/conftest.py", "steps/*/tests/*.py", "steps/*/exercise.toml"),
+        *("steps/*/challenges/*/tests/*.py", "steps/*/challenges/*/exercise.toml"),
+        *("harness/*.py", "docs/live/*.py"),
+        *(f"workshop/{name}.py" for name in ("outcomes", "verdict", "steps", "venv")),
+    ]
+    paths = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+
+
+def exercise_of(exercise):
+    """What the page of an exercise loads: its files, what to do, and where its tests are."""
+
+    def texts(files):
+        return {name: content.decode() for name, content in files.items()}
+
+    return {
+        "id": exercise.id,
+        "start": texts(exercise.start),
+        "solution": texts(exercise.solution),
+        "tests": [folder.relative_to(ROOT).as_posix() for folder in exercise.tests],
+    }
+
+
+def write_exercises(folder):
+    """Write a file for each exercise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for exercise in all_exercises():
+        write_json(folder / f"{exercise.id}.json", exercise_of(exercise))
+
+
+# ---- Zips and bytecode
+
+
+def zipped(files):
+    """A zip of files, by name and content; the same files give the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, DATE), content, zipfile.ZIP_DEFLATED, 9)
+    return out.getvalue()
+
+
+def compiled(log):
+    """A folder with Pyodide and the packages as bytecode; raises NoRuntime.
+
+    As source if there is no browser, which `log` is told.
+    """
+    source, packages = pyodide(), zipped(package_files())
+    key = digest(PIN.read_bytes(), packages, Path(__file__).read_bytes(), COMPILE.encode())
+    made = CACHE / f"made-{key}"
+    if made.is_dir():
+        return made
+    with new_folder(CACHE / f"source-{key}") as folder:
+        folder = Path(folder)
+        for name in PYODIDE:
+            shutil.copyfile(source / name, folder / name)
+        lock = json.loads((source / LOCK).read_text(encoding="utf-8"))
+        write_json(folder / LOCK, {**lock, "packages": {}})
+        (folder / "site.zip").write_bytes(packages)
+        licence = LIVE / "licences/Pyodide.txt"
+        shutil.copyfile(licence, folder / "LICENCE-Pyodide.txt")
+    plain = CACHE / f"source-{key}"
+    try:
+        with new_folder(made) as folder:
+            shutil.copytree(plain, folder, dirs_exist_ok=True)
+            compile_in_browser(Path(folder))
+    except NoBrowser as problem:
+        log(f"The pages load Python's source, which takes twice as long: {problem}")
+        return plain
+    shutil.rmtree(plain)
+    return made
+
+
+class NoBrowser(Exception):
+    """There is no browser to compile in; the message says why."""
+
+
+# Run in the page by Pyodide: bytecode in place of each source file of a zip.
+COMPILE = """
+import importlib._bootstrap_external as bootstrap, io, zipfile
+def compiled(data, place):
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as made:
+        for info in source.infolist():
+            name, content = info.filename, source.read(info)
+            if name.endswith(".py"):
+                code = compile(content, place + name, "exec", dont_inherit=True, optimize=0)
+                name, content = name + "c", bootstrap._code_to_hash_pyc(code, bytes(8), False)
+            info = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+            made.writestr(info, bytes(content), zipfile.ZIP_DEFLATED, 9)
+    return out.getvalue()
+"""
+START = """
+async (code) => {
+  const { loadPyodide } = await import("/pyodide.mjs");
+  const py = await loadPyodide({ indexURL: "/" });
+  py.runPython(code);
+  window.compiled = async (name, place) => {
+    const response = await fetch(name);
+    const data = py.toPy(new Uint8Array(await response.arrayBuffer()));
+    const made = py.globals.get("compiled")(data.tobytes(), place).toJs();
+    return new Promise((done) => {
+      const reader = new FileReader();
+      reader.addEventListener("load", () => done(reader.result.split(",")[1]));
+      reader.readAsDataURL(new Blob([made]));
+    });
+  };
+}
+"""
+ZIPS = {"python_stdlib.zip": "/lib/python314.zip/", "site.zip": "/site/"}
+
+
+def compile_in_browser(folder):
+    """Replace the source in the zips of a folder by bytecode; raises NoBrowser."""
+    try:
+        from playwright.async_api import async_playwright
+    except ImportError:
+        raise NoBrowser("Playwright is not installed") from None
+
+    async def run():
+        async with async_playwright() as playwright:
+            browser = await launch(playwright)
+            if browser is None:
+                raise NoBrowser(NO_BROWSER)
+            page = await browser.new_page()
+            with served(folder) as address:
+                await page.goto(f"{address}/{LOCK}")
+                await page.evaluate(START, COMPILE)
+                for name, place in ZIPS.items():
+                    made = await page.evaluate("([n, p]) => compiled(n, p)", [name, place])
+                    (folder / name).write_bytes(base64.b64decode(made))
+            await browser.close()
+
+    asyncio.run(run())
+
+
+def digest(*contents):
+    """A short name for contents."""
+    found = hashlib.sha256()
+    for content in contents:
+        found.update(hashlib.sha256(content).digest())
+    return found.hexdigest()[:16]
+
+
+class new_folder:
+    """A folder that has its name only once it is complete: `with new_folder(path) as folder`."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.folder = tempfile.mkdtemp(prefix=".new-", dir=self.path.parent)
+        return self.folder
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            for wheel in Path(self.folder).glob("*.whl"):
+                wheel.unlink()
+            with suppress(OSError):  # another build was faster
+                Path(self.folder).chmod(0o755)
+                Path(self.folder).rename(self.path)
+        shutil.rmtree(self.folder, ignore_errors=True)

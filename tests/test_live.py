@@ -1,0 +1,289 @@
+"""What runs in a page's worker, looked at in this Python: time, TCP, the bridge, what is loaded."""
+
+import asyncio
+import io
+import json
+import sys
+import time
+import zipfile
+
+import pytest
+from quart import Quart, websocket
+from repo import ROOT
+
+from docs import live_runtime as runtime
+from docs.live import stubs
+from docs.live.bridge import Bridge
+from docs.live.loop import Clock, Deadlock, PageLoop, clock
+from docs.live.network import Network, network
+from workshop.steps import all_exercises
+
+
+@pytest.fixture
+def run():
+    """Run a coroutine on a PageLoop."""
+    loop = PageLoop()
+    yield loop.run_until_complete
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(1))
+    loop.close()
+
+
+def test_waiting_takes_no_time_when_nothing_else_can_happen(run):
+    before, worked = clock.monotonic(), time.process_time()
+    run(asyncio.sleep(3600))
+    assert clock.monotonic() - before >= 3600
+    assert time.process_time() - worked < 1
+
+
+def test_timers_are_due_in_their_order(run):
+    said = []
+
+    async def say(seconds):
+        await asyncio.sleep(seconds)
+        said.append(seconds)
+
+    async def main():
+        await asyncio.gather(say(30), say(10), say(20))
+
+    run(main())
+    assert said == [10, 20, 30]
+
+
+def test_waiting_for_what_never_comes_is_an_error(run):
+    async def main():
+        await asyncio.Event().wait()
+
+    with pytest.raises(Deadlock):
+        run(main())
+
+
+def test_what_would_run_in_a_thread_runs_at_once(run):
+    assert run(asyncio.to_thread(lambda: "done")) == "done"
+
+
+def test_a_clock_that_sleeps_is_ahead():
+    ahead = Clock()
+    before = ahead.monotonic()
+    ahead.sleep(60)
+    assert ahead.monotonic() - before >= 60
+
+
+@pytest.fixture
+def echo(run):
+    """Serve an echo on a port of the network in memory: (host, port)."""
+
+    async def client(reader, writer):
+        async for line in reader:
+            writer.write(line.upper())
+            await writer.drain()
+        writer.close()
+
+    server = run(asyncio.start_server(client, "127.0.0.1", 0))
+    yield server.sockets[0].getsockname()
+    server.close()
+
+
+def test_lines_go_there_and_back(run, echo):
+    async def main():
+        reader, writer = await asyncio.open_connection(*echo)
+        writer.write(b"one\ntwo\n")
+        writer.write_eof()
+        return await reader.read()
+
+    assert run(main()) == b"ONE\nTWO\n"
+
+
+def test_a_writer_waits_while_nobody_reads(run, echo):
+    async def main():
+        _, writer = await asyncio.open_connection(*echo)
+        for _ in range(100):
+            writer.write(b"x" * 65_000 + b"\n")
+            await asyncio.wait_for(writer.drain(), 1)
+
+    with pytest.raises(TimeoutError):
+        run(main())
+
+
+def test_whoever_is_cut_off_is_told(run, echo):
+    async def main():
+        reader, writer = await asyncio.open_connection(*echo)
+        writer.transport.peer.abort()
+        return await reader.read()
+
+    with pytest.raises(ConnectionResetError):
+        run(main())
+
+
+def test_nobody_listens_where_nobody_listens(run):
+    with pytest.raises(ConnectionRefusedError):
+        run(asyncio.open_connection("127.0.0.1", 9))
+
+
+def test_a_port_belongs_to_one_and_to_its_address(run, echo):
+    async def again():
+        await asyncio.start_server(lambda *_: None, *echo)
+
+    with pytest.raises(OSError, match="already in use"):
+        run(again())
+    with pytest.raises(ConnectionRefusedError):
+        run(asyncio.open_connection("192.0.2.1", echo[1]))
+
+
+@pytest.mark.parametrize("port", ["no number", 70_000])
+def test_a_port_that_is_none_is_refused(port):
+    with pytest.raises((OSError, OverflowError)):
+        Network().listen(None, None, "127.0.0.1", port)
+    assert network.servers == {}
+
+
+# The bridge
+
+
+app = Quart("bridge")
+
+
+@app.get("/<name>")
+async def page(name):
+    return f"hello {name}"
+
+
+@app.websocket("/ws")
+async def ws():
+    while True:
+        data = await websocket.receive()
+        if data == "fail":
+            raise RuntimeError("on purpose")
+        if data == "leave":
+            await websocket.close(4000, "enough")
+            return
+        await websocket.send(data)
+
+
+class Told:
+    """Runs messages through a bridge, and keeps what it tells."""
+
+    def __init__(self, run):
+        self.run, self.told = run, []
+        self.bridge = Bridge(lambda **message: self.told.append(message))
+        run(self.bridge.start(app))
+
+    def __call__(self, **message):
+        count = len(self.told)
+
+        async def handle():
+            self.bridge.handle(message)
+            for _ in range(100):
+                await asyncio.sleep(0)
+
+        self.run(handle())
+        return self.told[count:]
+
+
+@pytest.fixture
+def bridge(run):
+    told = Told(run)
+    yield told
+    run(told.bridge.stop())
+
+
+def test_a_request_is_answered(bridge):
+    (answer,) = bridge(kind="http", id=7, method="GET", path="/bob?a=b")
+    assert (answer["id"], answer["status"], answer["body"]) == (7, 200, b"hello bob")
+
+
+@pytest.mark.parametrize("data", ["text", "", b"\x00\xff", b""])
+def test_a_message_comes_back_as_it_was(bridge, data):
+    assert bridge(kind="open", id=1, path="/ws")[0]["kind"] == "accepted"
+    (message,) = bridge(kind="send", id=1, data=data)
+    assert message["data"] == data
+
+
+def test_a_handler_that_closes_says_how(bridge):
+    bridge(kind="open", id=1, path="/ws")
+    (closed,) = bridge(kind="send", id=1, data="leave")
+    assert (closed["kind"], closed["code"], closed["reason"]) == ("closed", 4000, "enough")
+    assert bridge.bridge.inboxes == {}
+
+
+def test_a_handshake_that_is_refused_says_with_which_status(bridge):
+    refused, closed = bridge(kind="open", id=1, path="/no/where")
+    assert (refused["status"], closed["is_open"]) == (404, False)
+
+
+def test_a_handler_that_fails_ends_its_connection(bridge):
+    bridge(kind="open", id=1, path="/ws")
+    (closed,) = bridge(kind="send", id=1, data="fail")
+    assert closed["kind"] == "closed" and closed["is_open"]
+
+
+def test_a_server_that_stops_ends_all_handlers(bridge, run):
+    bridge(kind="open", id=1, path="/ws")
+    run(bridge.bridge.stop())
+    assert bridge.told[-1]["code"] == 1012
+    assert bridge.bridge.inboxes == {}
+    (answer,) = bridge(kind="http", id=2, method="GET", path="/bob")
+    assert answer["status"] == 503
+
+
+def test_a_line_to_a_port_where_nobody_listens_is_told(bridge):
+    (failed,) = bridge(kind="tcp", id=3, port=5001, text="hello\n")
+    assert failed["text"] == "nothing listens on TCP port 5001"
+
+
+# What is loaded
+
+
+def test_a_stub_has_every_name(monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", [stubs.Stubs(), *sys.meta_path])
+    for name in [name for name in sys.modules if name.partition(".")[0] in stubs.NAMES]:
+        monkeypatch.delitem(sys.modules, name)
+    from hypercorn.typing import Scope, WebsocketScope
+
+    assert issubclass(Scope, Exception) and Scope is not WebsocketScope
+    for name in [name for name in sys.modules if name.partition(".")[0] in stubs.NAMES]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_the_same_files_give_the_same_zip():
+    files = {"b.py": b"1", "a.py": b"2"}
+    assert runtime.zipped(files) == runtime.zipped(dict(files))
+    with zipfile.ZipFile(io.BytesIO(runtime.zipped(files))) as archive:
+        assert archive.read("a.py") == b"2"
+        assert {info.date_time for info in archive.infolist()} == {runtime.DATE}
+
+
+def test_the_packages_of_a_page_are_pure_python_with_their_licences():
+    files = runtime.package_files()
+    assert "quart/app.py" in files and "_pytest/main.py" in files
+    assert not [name for name in files if name.endswith((".so", ".pyd"))]
+    assert not [name for name in files if name.startswith(("hypercorn/", "pygments/"))]
+    assert any(name.startswith("quart-") and "LICENSE" in name for name in files)
+
+
+def test_an_exercise_of_a_page_has_what_it_starts_from_and_its_solution():
+    for exercise in all_exercises():
+        made = json.loads(json.dumps(runtime.exercise_of(exercise)))
+        assert made["solution"]["websocket.py"].encode() == exercise.solution["websocket.py"]
+        assert set(made["start"]) == set(exercise.start)
+
+
+def test_what_a_page_imports_of_the_workshop_is_there():
+    files = runtime.workshop_files()
+    needed = {"steps/conftest.py", "harness/inprocess.py", "workshop/verdict.py"}
+    assert needed <= set(files)
+    assert all((ROOT / name).is_file() for name in files)
+
+
+@pytest.mark.parametrize("why", ["ERROR: no such host", ""])
+def test_without_the_wheel_the_site_says_so(tmp_path, monkeypatch, why):
+    told = []
+
+    def compiled(log):
+        raise runtime.NoRuntime(why or "pip could not fetch it")
+
+    monkeypatch.setattr(runtime, "compiled", compiled)
+    runtime.make(tmp_path, told.append)
+    files = json.loads((tmp_path / "files.json").read_text(encoding="utf-8"))
+    assert set(files) == {"missing"} and told
