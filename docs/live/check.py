@@ -95,6 +95,7 @@ class PageTeller(Teller):
 
     def hear(self, check):
         """Tell the outcome of a check."""
+        self.post(kind="outcome", words=check.words, outcome=check.outcome)
         self.post(kind="lines", lines=self.verdict.hear(check))
 
     def ending(self, words, why):

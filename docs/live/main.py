@@ -95,7 +95,7 @@ class Worker:
 
         import workshop.verdict  # noqa: F401
 
-    def check(self, id, project, next_messages=None):
+    def check(self, id, project, next_messages=None, thorough=False):
         """Check a project against an exercise; with `next_messages`, also in tabs."""
         self.get_ready()
         from docs.live import check, loop, tabs
@@ -103,6 +103,6 @@ class Worker:
         linecache.clearcache()
         tabs.outside.connect(self.post, next_messages, asyncio._get_running_loop())
         loop.PageLoop.outside = tabs.outside if next_messages else None
-        check.check(id, project, self.post, self.watch, has_tabs=bool(next_messages))
+        check.check(id, project, self.post, self.watch, bool(next_messages), thorough)
         for name in [name for name in sys.modules if name.startswith("steps.")]:
             del sys.modules[name]

@@ -82,8 +82,8 @@ export class Python {
   }
 
   // Check files against an exercise; what there is to tell comes by messages.
-  check(exercise, files) {
-    return this.inTime(SILENCE, this.ask({ kind: "check", exercise, files }));
+  check(exercise, files, isThorough = false) {
+    return this.inTime(SILENCE, this.ask({ kind: "check", exercise, files, isThorough }));
   }
 
   // What is promised, unless the worker is silent for too long: then `on.silent` is called.

@@ -80,7 +80,9 @@ async function check(py, message) {
   const waits = canWait ? "js.next_messages" : "None";
   try {
     write(py, project, message.files);
-    const code = `import js; worker.check(${JSON.stringify(message.exercise)}, "${project}", ${waits})`;
+    const exercise = JSON.stringify(message.exercise);
+    const thorough = message.isThorough ? "True" : "False";
+    const code = `import js; worker.check(${exercise}, "${project}", ${waits}, ${thorough})`;
     if (canWait) await py.runPythonAsync(code);
     else py.runPython(code);
     postMessage({ kind: "answer", id: message.id });
