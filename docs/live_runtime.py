@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 from docs.served import served
 from harness.browser import NO_BROWSER, launch
 from workshop import machine
-from workshop.steps import ROOT, all_exercises
+from workshop.steps import ROOT, all_exercises, find_exercise
 
 DOCS = ROOT / "docs"
 LIVE = DOCS / "live"
@@ -139,11 +139,13 @@ def workshop_files():
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
 
 
+def texts(files):
+    """The files of a project as text."""
+    return {name: content.decode() for name, content in files.items()}
+
+
 def exercise_of(exercise):
     """What the page of an exercise loads: its files, what to do, and where its tests are."""
-
-    def texts(files):
-        return {name: content.decode() for name, content in files.items()}
 
     return {
         "id": exercise.id,
@@ -195,6 +197,7 @@ def compiled(log):
     try:
         with new_folder(made) as folder:
             shutil.copytree(plain, folder, dirs_exist_ok=True)
+            (Path(folder) / "workshop.zip").write_bytes(zipped(workshop_files()))
             compile_in_browser(Path(folder))
     except NoBrowser as problem:
         log(f"The pages load Python's source, which takes twice as long: {problem}")
@@ -207,30 +210,48 @@ class NoBrowser(Exception):
     """There is no browser to compile in; the message says why."""
 
 
-# Run in the page by Pyodide: bytecode in place of each source file of a zip.
+# Run in a page by Pyodide: bytecode in place of the source files of a zip, of those that are used.
 COMPILE = """
-import importlib._bootstrap_external as bootstrap, io, zipfile
-def compiled(data, place):
+import importlib._bootstrap_external as bootstrap, io, sys, zipfile
+
+def compiled(data, place, used):
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as made:
         for info in source.infolist():
             name, content = info.filename, source.read(info)
-            if name.endswith(".py"):
+            if place + name in used:
                 code = compile(content, place + name, "exec", dont_inherit=True, optimize=0)
                 name, content = name + "c", bootstrap._code_to_hash_pyc(code, bytes(8), False)
             info = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
             made.writestr(info, bytes(content), zipfile.ZIP_DEFLATED, 9)
     return out.getvalue()
+
+def used_by_check(exercise, files):
+    # The files that a check imports, as it runs in the worker of a page.
+    from pathlib import Path
+    for name, text in files.items():
+        path = Path("/w/websocket", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    sys.path[:0] = ["/w", "/site.zip"]
+    from docs.live.main import Worker
+    worker = Worker(lambda **message: None)
+    worker.start()
+    worker.check(exercise, "/w/websocket")
+    return [str(getattr(module, "__file__", "")) for module in list(sys.modules.values())]
 """
 START = """
-async (code) => {
+async ([code, exercise, files]) => {
   const { loadPyodide } = await import("/pyodide.mjs");
   const py = await loadPyodide({ indexURL: "/" });
+  const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
   py.runPython(code);
+  py.FS.writeFile("/site.zip", await bytes("site.zip"));
+  py.unpackArchive(await bytes("workshop.zip"), "zip", { extractDir: "/w" });
+  const used = py.globals.get("used_by_check")(exercise, py.toPy(files));
   window.compiled = async (name, place) => {
-    const response = await fetch(name);
-    const data = py.toPy(new Uint8Array(await response.arrayBuffer()));
-    const made = py.globals.get("compiled")(data.tobytes(), place).toJs();
+    const data = py.toPy(await bytes(name)).tobytes();
+    const made = py.globals.get("compiled")(data, place, used).toJs();
     return new Promise((done) => {
       const reader = new FileReader();
       reader.addEventListener("load", () => done(reader.result.split(",")[1]));
@@ -239,11 +260,12 @@ async (code) => {
   };
 }
 """
-ZIPS = {"python_stdlib.zip": "/lib/python314.zip/", "site.zip": "/site/"}
+ZIPS = {"python_stdlib.zip": "/lib/python314.zip/", "site.zip": "/site.zip/"}
+MEASURE = "05_broadcast"  # the exercise whose check shows which files are used
 
 
 def compile_in_browser(folder):
-    """Replace the source in the zips of a folder by bytecode; raises NoBrowser."""
+    """Replace source in the zips of a folder by bytecode, where it is used; raises NoBrowser."""
     try:
         from playwright.async_api import async_playwright
     except ImportError:
@@ -257,7 +279,8 @@ def compile_in_browser(folder):
             page = await browser.new_page()
             with served(folder) as address:
                 await page.goto(f"{address}/{LOCK}")
-                await page.evaluate(START, COMPILE)
+                exercise = find_exercise(MEASURE)
+                await page.evaluate(START, [COMPILE, exercise.id, texts(exercise.solution)])
                 for name, place in ZIPS.items():
                     made = await page.evaluate("([n, p]) => compiled(n, p)", [name, place])
                     (folder / name).write_bytes(base64.b64decode(made))

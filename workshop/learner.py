@@ -166,15 +166,16 @@ def require_folder():
         raise LearnerProblem("there is no websocket/ yet: `python3 -m workshop start` makes it")
 
 
-def start(exercise):
+def start(exercise, files=None):
     """Put the start of an exercise into websocket/; returns where the earlier attempt is now.
 
-    Returns None if there was none. Raises LearnerProblem, with everything left as it was.
+    With `files`, put them there in place of the start. Returns None if there was no attempt. Raises
+    LearnerProblem, with everything left as it was.
     """
     _require_replaceable()
     progress = Progress()
     try:
-        folder = write_files(exercise.start, _new_folder())
+        folder = write_files(exercise.start if files is None else files, _new_folder())
     except OSError as error:
         raise LearnerProblem(f"attempts/ cannot be written to: {error.strerror}") from None
     return _replace(folder, progress, exercise.id)

@@ -196,15 +196,16 @@ export class Panel {
   async onRun() {
     const { files } = this;
     const hadFocus = document.activeElement;
+    this.isTold = false;
     this.busy(true);
     this.stage.hidden = false;
     this.output.replaceChildren();
-    this.wire.clear();
     try {
       await this.started();
       this.say("Starting the app …");
       this.isRunning = false;
       await this.python.run(files.all);
+      this.wire.clear();
       await this.openTabs();
       this.say("The app is running.");
       this.isRunning = true;

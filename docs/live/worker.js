@@ -13,6 +13,10 @@ function say(text) {
   postMessage({ kind: "print", text });
 }
 
+function die(text) {
+  postMessage({ kind: "dead", text });
+}
+
 async function bytes(name) {
   const response = await fetch(base + name);
   if (!response.ok) throw new Error(`${name}: ${response.status}`);
@@ -23,7 +27,11 @@ async function bytes(name) {
 let loaded = 0;
 new PerformanceObserver((list) => {
   const own = list.getEntries().filter((entry) => entry.name.startsWith(base));
-  for (const entry of own) loaded += entry.decodedBodySize || entry.encodedBodySize || 0;
+  for (const { name, decodedBodySize, responseStatus } of own) {
+    loaded += decodedBodySize || 0;
+    // Pyodide itself would wait forever for a file that is missing.
+    if (responseStatus >= 400) die(`${name.slice(base.length)}: ${responseStatus}`);
+  }
   if (own.length) postMessage({ kind: "progress", loaded });
 }).observe({ type: "resource", buffered: true });
 
@@ -118,4 +126,4 @@ async function start() {
   postMessage({ kind: "started", canWait });
 }
 
-start().catch((error) => postMessage({ kind: "dead", text: String(error.message ?? error) }));
+start().catch((error) => die(String(error.message ?? error)));

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -74,7 +75,14 @@ def run(target, port):
 )
 @click.option("--mine", "whose", flag_value="mine", help="Go on with your own work.")
 @click.option("--theirs", "whose", flag_value="theirs", help="Take the workshop's solution.")
-def start(exercise, back, whose):
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.zip",
+    help="Take your own files, as the page of the step saves them.",
+)
+def start(exercise, back, whose, file):
     """Set up an exercise in websocket/, and show its task.
 
     EXERCISE is a step's number, or the name of a step or a challenge; by default, it's the first
@@ -85,6 +93,8 @@ def start(exercise, back, whose):
     """
     from workshop import learner
 
+    if file and (whose or back is not None):
+        raise click.UsageError("--from takes none of --mine, --theirs and --back")
     if back is not None:
         if whose:
             raise click.UsageError("--back takes neither --mine nor --theirs")
@@ -104,8 +114,10 @@ def start(exercise, back, whose):
     if chosen is None:
         click.echo(f"All steps are done. `{COMMAND}` lists the challenges: start one by its name.")
         return
-    is_mine = whose == "mine" if whose else goes_on_with_own(chosen)
-    if is_mine:
+    if file:
+        say_kept(start_from(chosen, file))
+        is_mine = True
+    elif is_mine := whose == "mine" if whose else goes_on_with_own(chosen):
         kept, added = learner.go_on(chosen)
         click.echo(f"A copy of your work is in attempts/{kept.name}.")
         if added:
@@ -121,6 +133,17 @@ def start(exercise, back, whose):
     click.echo(f"\nYour folder websocket/ {where}. Go on from there, then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
     tell_page(chosen)
+
+
+def start_from(exercise, file):
+    """Begin an exercise with the files of a zip; returns where what was there is now."""
+    from workshop import learner
+    from workshop.unzipping import BadZip, project_in
+
+    try:
+        return learner.start(exercise, project_in(file))
+    except BadZip as problem:
+        raise click.UsageError(str(problem)) from None
 
 
 def goes_on_with_own(exercise):

@@ -18,6 +18,13 @@ export function create(parent, name, value, changed) {
   const options = { language, value, tabSize, onUpdate: changed };
   const editor = createEditor(parent, options, defaultCommands(), editHistory(), matchBrackets());
   editor.textarea.setAttribute("aria-label", name);
-  editor.wrapper.querySelector(".pce-overlays")?.setAttribute("aria-hidden", "true");
+  // The colored lines show what is in the box again, with their numbers: they are not read aloud.
+  const hide = () => {
+    for (const line of editor.wrapper.children) {
+      if (!line.contains(editor.textarea)) line.ariaHidden = "true";
+    }
+  };
+  editor.on("update", hide);
+  hide();
   return editor;
 }
