@@ -6,6 +6,7 @@ loads the rest when it is pressed: `live/` and what live_runtime makes, which ar
 
 import html
 import shutil
+import sys
 from pathlib import Path
 
 import live_runtime
@@ -13,12 +14,10 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from live_runtime import LIVE
 from markdown_it import MarkdownIt
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from workshop.steps import find_exercise
 
-LOGGER = logging.getLogger(__name__)
 BUTTON = "Write, run and check it here"
 DEMO = "Try it here"
 markdown = MarkdownIt("commonmark", {"html": False}).render
@@ -67,7 +66,12 @@ def write_files(app, exception):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     live_runtime.write_exercises(folder / "exercises")
-    live_runtime.make(folder / "runtime", LOGGER.info)
+    live_runtime.make(folder / "runtime", say)
+
+
+def say(text):
+    """Say what is missing: it is no warning, which would be an error, and -q must not hide it."""
+    print(text, file=sys.stderr)
 
 
 def setup(app):

@@ -87,9 +87,8 @@ def pyodide():
 def fetched(folder):
     """The wheel, fetched by pip into a folder; raises NoRuntime."""
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-    environ = machine.environ(also=machine.NETWORK, PIP_RETRIES="1", PIP_NO_CACHE_DIR="1")
     # pip's own settings say where packages come from.
-    environ |= {n: v for n, v in machine.own_environ().items() if n.startswith("PIP_")}
+    environ = machine.network_environ(PIP_RETRIES="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
     command = [*pip, "-r", PIN, "-d", folder]
     result = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8")
     wheels = list(folder.glob("*.whl"))

@@ -46,6 +46,12 @@ def environ(also=(), **settings):
     return {**kept, **_locale(), **settings}
 
 
+def network_environ(**settings):
+    """The variables for a child that may use pip: also those of the network and of pip."""
+    of_pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    return {**environ(also=NETWORK), **of_pip, **settings}
+
+
 def app_environ(**settings):
     """The variables for an app that is served: all but those that change Python or its tools.
 

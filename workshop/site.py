@@ -59,7 +59,7 @@ def build(folder):
         # Everything is built again, or a warning about an unchanged page would not be repeated.
         strict = ["-q", "-W", "--keep-going", "-E", "-d", Path(made, "doctrees")]
         sphinx = [sys.executable, "-m", "sphinx", *strict, DOCS, html]
-        code = subprocess.run(sphinx, env=machine.environ()).returncode
+        code = subprocess.run(sphinx, env=machine.network_environ()).returncode
         if code:
             print(f"The site was not built, and {folder} is as it was. Sphinx says why, above.")
             return code
@@ -89,7 +89,7 @@ def serve(port):
     if not ((html / "index.html").is_file() and _text(BUILT) == sources):
         print("Building the site, which takes longer the first time …", flush=True)
         sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
-        code = subprocess.run(sphinx, env=machine.environ()).returncode
+        code = subprocess.run(sphinx, env=machine.network_environ()).returncode
         if code:  # what cannot be built is not served
             return code
         BUILT.write_text(sources, encoding="utf-8")
@@ -99,7 +99,7 @@ def serve(port):
     options = ["-q", "--no-initial", f"--port={port}", f"--ignore={MADE}"]
     options += [f"--watch={ROOT / name}" for name in WATCHED]
     autobuild = [sys.executable, "-m", "sphinx_autobuild", *options, DOCS, html]
-    return hand_over(autobuild, machine.environ())
+    return hand_over(autobuild, machine.network_environ())
 
 
 def _sources():
