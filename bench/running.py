@@ -10,7 +10,7 @@ from bench import report
 from bench.servers import cores
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("environment", "check")  # which print their own ratios
+SCRIPTS = ("environment", "check", "live")  # which print their own ratios
 
 
 def run(names, quick=False, out=None):

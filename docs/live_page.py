@@ -4,7 +4,6 @@ In the page stands only a place for it, and the hints. `_static/live.js` puts a 
 loads the rest when it is pressed: `live/` and what live_runtime makes, which are in the site only.
 """
 
-import html
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 from workshop.steps import find_exercise
 
 BUTTON = "Write, run and check it here"
-DEMO = "Try it here"
+DEMO = "Run the finished app here"
 markdown = MarkdownIt("commonmark", {"html": False}).render
 SCRIPTS = ("*.js", "editor/*.js", "editor/*.css", "editor/LICENCE.txt")
 
@@ -31,21 +30,26 @@ class Live(SphinxDirective):
     option_spec = {"demo": directives.flag}  # noqa: RUF012
 
     def run(self):
-        """An empty element with what the script must know."""
+        """The place, and the hints."""
         exercise = find_exercise(self.arguments[0])
         self.env.note_dependency(str(exercise.folder / "exercise.toml"))
-        is_demo = "demo" in self.options
-        parts = [
-            f'<div class="live" data-live="{exercise.id}" data-number="{exercise.number}" '
-            f'data-button="{DEMO if is_demo else BUTTON}"{" data-demo" if is_demo else ""}></div>'
-        ]
-        for number, hint in enumerate([] if is_demo else exercise.hints, 1):
-            words = f"<strong>Hint {number} of {len(exercise.hints)}</strong>"
-            parts.append(
-                f'<template data-hint-of="{html.escape(exercise.id)}">{words}{markdown(hint)}'
-                "</template>"
-            )
-        return [nodes.raw("", "".join(parts), format="html")]
+        return [nodes.raw("", place_for(exercise, "demo" in self.options), format="html")]
+
+
+def place_for(exercise, is_demo=False):
+    """The HTML of a place: an empty element with what the script must know, and the hints."""
+    command = f"python3 -m workshop {'run' if is_demo else 'start'} {exercise.number}"
+    place = (
+        f'<div class="live" data-live="{exercise.id}" data-command="{command}" '
+        f'data-button="{DEMO if is_demo else BUTTON}"{" data-demo" if is_demo else ""}></div>'
+    )
+    hints = [] if is_demo else exercise.hints
+    templates = [
+        f'<template data-hint-of="{exercise.id}"><strong>Hint {number} of {len(hints)}</strong>'
+        f"{markdown(hint)}</template>"
+        for number, hint in enumerate(hints, 1)
+    ]
+    return "".join([place, *templates])
 
 
 def add_files(app, pagename, templatename, context, doctree):
@@ -56,10 +60,13 @@ def add_files(app, pagename, templatename, context, doctree):
 
 
 def write_files(app, exception):
-    """Write what a page loads once its button is pressed."""
-    if exception or app.builder.format != "html":
-        return
-    folder = Path(app.outdir) / "_static/live"
+    """Write what pages load, once they are written."""
+    if not exception and app.builder.format == "html":
+        write(Path(app.outdir) / "_static/live")
+
+
+def write(folder):
+    """Write what a page loads once its button is pressed into a folder."""
     for pattern in SCRIPTS:
         for path in LIVE.glob(pattern):
             target = folder / path.relative_to(LIVE)

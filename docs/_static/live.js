@@ -26,7 +26,7 @@
   }
 
   async function open(place, button, state) {
-    const command = `On your own machine, it works with: python3 -m workshop start ${place.dataset.number}`;
+    const command = `On your own machine, it works with: ${place.dataset.command}`;
     const why = whyNot();
     if (why) {
       state.textContent = `${why} ${command}`;

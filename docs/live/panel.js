@@ -17,7 +17,7 @@ export class Panel {
     this.place = place;
     this.exercise = exercise;
     this.total = Object.values(sizes).reduce((sum, size) => sum + size, 0);
-    this.command = `python3 -m workshop start ${place.dataset.number}`;
+    this.command = place.dataset.command;
     this.isDemo = "demo" in place.dataset;
     this.python = new Python(this.listeners(), place.dataset.options ?? "");
     this.tabs = [];

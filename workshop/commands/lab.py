@@ -9,7 +9,7 @@ import click
 
 from workshop import environment, machine, serving, steps
 
-BENCHMARKS = ("fanout", "memory", "resume", "environment", "check")
+BENCHMARKS = ("fanout", "memory", "resume", "environment", "check", "live")
 
 
 class Fault(click.Command):
@@ -100,7 +100,8 @@ def bench(names, quick, out):
 
     NAME is fanout (deliveries a second, and how late the last is), memory (what an idle client
     costs, and one that never reads), resume (everyone comes back at once), environment or check
-    (how long a `run` and a `check` take). Without a NAME it is fanout, memory and resume.
+    (how long a `run` and a `check` take), or live (both in a page). Without a NAME it is fanout,
+    memory and resume.
 
     Only ratios within one run say something: each is printed beside the one that is wanted. The
     exit code is 1 if a server lost, doubled or mixed up a message, or was too slow to be measured.
