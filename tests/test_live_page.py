@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.async_api import async_playwright, expect
 from repo import ROOT
+from test_docs import ALL_BUT_CONTRAST, CONTRAST, findings
 
 from docs.served import served
 from harness.browser import NO_BROWSER, launch
@@ -154,8 +155,12 @@ def test_a_mistake_is_told_as_check_tells_it(step, live):
             if exercise.number != step:
                 continue
             for mistake in exercise.mistakes:
-                told = await page.check(exercise, mistake.applied_to(exercise.solution))
-                if problem := differs(exercise, mistake, told):
+                for _ in range(2):  # one that is told by milliseconds needs a quiet machine
+                    told = await page.check(exercise, mistake.applied_to(exercise.solution))
+                    problem = differs(exercise, mistake, told)
+                    if not problem:
+                        break
+                else:
                     wrong.append((exercise.id, mistake.name, problem))
         assert not wrong, "\n".join(map(str, wrong))
 
@@ -329,7 +334,7 @@ def test_code_that_never_ends_is_told_and_the_page_goes_on(name, live):
         await expect(verdict).to_contain_text(told)
         await page.solve()
         await page.press("Check")
-        await expect(verdict).to_contain_text("All 14 checks pass")
+        await expect(verdict).to_contain_text("All 14 checks pass", timeout=MILLISECONDS)
         page.is_well(address)
 
     live(look)
@@ -487,5 +492,37 @@ async def memory(page):
     await session.send("HeapProfiler.collectGarbage")
     used = (await session.send("Runtime.getHeapUsage"))["usedSize"]
     await session.detach()
-    heap = await page.page.evaluate("document.querySelector('[data-live]').panel.python.heap")
-    return used + heap
+    return used + await page.place.evaluate("({ panel }) => panel.python.bytes")
+
+
+def test_an_open_exercise_can_be_used_by_everyone(live):
+    async def look(browser, address):
+        page = await Page.open(browser, address, "03_echo")
+        await page.set("websocket.py", ECHO.replace("{data}", "{date}"))
+        await page.press("Run")
+        await page.says("The app is running")
+        await page.press("Check")
+        await page.says("Checked.")
+        await page.press("Hint")
+        for scheme in ("light", "dark"):
+            await page.page.emulate_media(color_scheme=scheme)
+            ratio, kind = await page.page.evaluate(CONTRAST)
+            assert ratio >= 4.5, f"{scheme}: hard to read ({ratio:.1f}): {kind}"
+        assert await findings(page.page, {"light": ALL_BUT_CONTRAST}) == []
+        page.is_well(address)
+
+    live(look)
+
+
+def test_the_first_page_runs_the_app_at_one_click(live):
+    async def look(browser, address):
+        page = await Page.open(browser, address, "index")
+        assert page.requests_before == 0
+        await page.says("The app is running")
+        tabs = [page.place.frame_locator("iframe").nth(number) for number in (0, 1)]
+        await tabs[0].get_by_role("textbox").fill("hello")
+        await tabs[0].get_by_role("button").click()
+        await expect(tabs[1].get_by_role("listitem")).to_have_text(["hello"])
+        page.is_well(address)
+
+    live(look)

@@ -4,6 +4,7 @@ import asyncio
 import linecache
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Worker:
         from pyodide.webloop import WebLoop
 
         stubs.install()
+        self.sleep = time.sleep  # a real one
         stubs.end_instead(self.on_exit, self.watch.on_sleep)
         WebLoop.create_server = InMemory.create_server
         WebLoop.create_connection = InMemory.create_connection
@@ -42,11 +44,13 @@ class Worker:
         self.bridge = Bridge(self.post)
 
     def on_stuck(self, why):
-        """Tell that the app that runs is stuck: the page then ends this worker."""
+        """Tell that the app that runs is stuck, and wait for the page to end this worker."""
         self.post(kind="stuck", why=why)
+        while True:
+            self.sleep(1)
 
     def on_exit(self):
-        """End as a process would that calls os._exit: the page then ends this worker."""
+        """End as a process does that calls os._exit."""
         self.watch.tell_end(END_OF_PYTHON)
         raise SystemExit
 

@@ -49,6 +49,8 @@ export class Python {
       this.worker?.terminate();
       this.worker = null;
       this.onDead(new Error(message.text));
+    } else if (kind === "memory") {
+      this.bytes = message.bytes;
     } else if (kind === "answer" || kind === "failed") {
       const asked = this.pending.get(id);
       this.pending.delete(id);

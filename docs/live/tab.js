@@ -131,6 +131,7 @@ export class Tab {
     win.addEventListener("submit", (event) => {
       if (event.defaultPrevented) return;
       event.preventDefault();
+      this.leave(); // so what is on its way is lost, as in a browser
       const form = event.target;
       const path = this.local(form.getAttribute("action") || this.path);
       const query = new URLSearchParams(new FormData(form));
@@ -140,6 +141,7 @@ export class Tab {
       const link = event.target.closest?.("a[href]");
       if (!link || event.defaultPrevented || link.getAttribute("href").startsWith("#")) return;
       event.preventDefault();
+      this.leave();
       const path = this.local(link.getAttribute("href"));
       if (path) this.open(path, this.again);
     });

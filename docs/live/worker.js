@@ -119,6 +119,7 @@ async function start() {
     } else if (!message.isOfCheck) {
       if (message.kind === "run") write(py, py.globals.get("RUN"), message.files);
       handle(message);
+      postMessage({ kind: "memory", bytes: py._module.HEAP8.length });
     }
   }
 
