@@ -53,6 +53,7 @@ def make(folder, log):
     folder.mkdir(parents=True, exist_ok=True)
     try:
         source = compiled(log)
+        workshop = compiled_workshop(source, zipped(workshop_files()))
     except NoRuntime as problem:
         log(f"The pages cannot run Python: {problem}")
         write_json(folder / "files.json", {"missing": str(problem)})
@@ -60,7 +61,7 @@ def make(folder, log):
     names = [path.name for path in sorted(source.iterdir())]
     for name in names:
         shutil.copyfile(source / name, folder / name)
-    (folder / "workshop.zip").write_bytes(zipped(workshop_files()))
+    (folder / "workshop.zip").write_bytes(workshop)
     loaded = [*PYODIDE, "site.zip", "workshop.zip"]
     sizes = {name: (folder / name).stat().st_size for name in loaded}
     write_json(folder / "files.json", {"sizes": sizes})
@@ -197,12 +198,29 @@ def compiled(log):
         with new_folder(made) as folder:
             shutil.copytree(plain, folder, dirs_exist_ok=True)
             (Path(folder) / "workshop.zip").write_bytes(zipped(workshop_files()))
-            compile_in_browser(Path(folder))
+            compile_in_browser(Path(folder), ["python_stdlib.zip", "site.zip"])
     except NoBrowser as problem:
         log(f"The pages load Python's source, which takes twice as long: {problem}")
         return plain
     shutil.rmtree(plain)
     return made
+
+
+def compiled_workshop(source, workshop):
+    """The workshop's own files with bytecode in place of its modules: a zip.
+
+    `source` is a folder with Pyodide. Without a browser, the files stay as they are.
+    """
+    made = CACHE / f"workshop-{digest(workshop, source.name.encode())}"
+    if not made.is_dir():
+        with suppress(NoBrowser), new_folder(made) as folder:
+            for name in (*PYODIDE, LOCK):
+                shutil.copyfile(source / name, Path(folder) / name)
+            (Path(folder) / "workshop.zip").write_bytes(workshop)
+            compile_in_browser(Path(folder), ["workshop.zip"])
+            for name in (*PYODIDE, LOCK):
+                (Path(folder) / name).unlink()
+    return (made / "workshop.zip").read_bytes() if made.is_dir() else workshop
 
 
 class NoBrowser(Exception):
@@ -218,12 +236,16 @@ def compiled(data, place, used):
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as made:
         for info in source.infolist():
             name, content = info.filename, source.read(info)
-            if place + name in used:
+            if name.endswith(".py") and (place + name in used or is_module(name) and not used):
                 code = compile(content, place + name, "exec", dont_inherit=True, optimize=0)
                 name, content = name + "c", bootstrap._code_to_hash_pyc(code, bytes(8), False)
             info = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
             made.writestr(info, bytes(content), zipfile.ZIP_DEFLATED, 9)
     return out.getvalue()
+
+def is_module(name):
+    # pytest reads the tests itself.
+    return name.startswith(("harness/", "workshop/", "docs/"))
 
 def used_by_check(exercise, files):
     # The files that a check imports, as it runs in the worker of a page.
@@ -245,9 +267,12 @@ async ([code, exercise, files]) => {
   const py = await loadPyodide({ indexURL: "/" });
   const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
   py.runPython(code);
-  py.FS.writeFile("/site.zip", await bytes("site.zip"));
-  py.unpackArchive(await bytes("workshop.zip"), "zip", { extractDir: "/w" });
-  const used = py.globals.get("used_by_check")(exercise, py.toPy(files));
+  let used = py.toPy([]);
+  if (exercise) {
+    py.FS.writeFile("/site.zip", await bytes("site.zip"));
+    py.unpackArchive(await bytes("workshop.zip"), "zip", { extractDir: "/w" });
+    used = py.globals.get("used_by_check")(exercise, py.toPy(files));
+  }
   window.compiled = async (name, place) => {
     const data = py.toPy(await bytes(name)).tobytes();
     const made = py.globals.get("compiled")(data, place, used).toJs();
@@ -259,12 +284,16 @@ async ([code, exercise, files]) => {
   };
 }
 """
-ZIPS = {"python_stdlib.zip": "/lib/python314.zip/", "site.zip": "/site.zip/"}
+PLACES = {
+    "python_stdlib.zip": "/lib/python314.zip/",
+    "site.zip": "/site.zip/",
+    "workshop.zip": "/w/",
+}
 MEASURE = "05_broadcast"  # the exercise whose check shows which files are used
 
 
-def compile_in_browser(folder):
-    """Replace source in the zips of a folder by bytecode, where it is used; raises NoBrowser."""
+def compile_in_browser(folder, names):
+    """Replace source in zips of a folder by bytecode, where it is used; raises NoBrowser."""
     try:
         from playwright.async_api import async_playwright
     except ImportError:
@@ -279,9 +308,11 @@ def compile_in_browser(folder):
             with served(folder) as address:
                 await page.goto(f"{address}/{LOCK}")
                 exercise = find_exercise(MEASURE)
-                await page.evaluate(START, [COMPILE, exercise.id, texts(exercise.solution)])
-                for name, place in ZIPS.items():
-                    made = await page.evaluate("([n, p]) => compiled(n, p)", [name, place])
+                files = texts(exercise.solution)
+                has_packages = "site.zip" in names
+                await page.evaluate(START, [COMPILE, has_packages and exercise.id, files])
+                for name in names:
+                    made = await page.evaluate("([n, p]) => compiled(n, p)", [name, PLACES[name]])
                     (folder / name).write_bytes(base64.b64decode(made))
             await browser.close()
 

@@ -55,7 +55,7 @@
   }
 
   for (const place of document.querySelectorAll("[data-live]")) {
-    const button = make("button", { type: "button", class: "main" }, place.dataset.button);
+    const button = make("button", { type: "button", class: "leading" }, place.dataset.button);
     const note = make("span", { class: "note" }, " Loads 17 MB, once. Nothing is installed.");
     const state = make("p", { class: "state", role: "status" });
     button.addEventListener("click", () => open(place, button, state));

@@ -3,7 +3,8 @@ import { button, make } from "./make.js";
 import { unzipped, zipped } from "./zip.js";
 
 const KEY = "quart-websocket-workshop:live:";
-const ORDER = ["websocket.py", "templates/index.html", "static/js/websocket.js"];
+const ORDER = [/^websocket\.py$/, /\.py$/, /\.html$/, /\.js$/, /\.css$/, /./];
+const FIRST = "websocket.py";
 const NOT_EDITED = /\.svg$/;
 
 export function isKept(id) {
@@ -28,7 +29,7 @@ export class Files {
     this.place.addEventListener("keydown", (event) => this.letTabLeave(event), true);
     this.list.addEventListener("keydown", (event) => this.moveByArrow(event));
     this.content = this.load() ?? { ...exercise.start };
-    this.show(ORDER[0]);
+    this.show(FIRST);
   }
 
   // What a project consists of: files without a word in them are not there yet.
@@ -39,8 +40,9 @@ export class Files {
   get names() {
     const { start, solution } = this.exercise;
     const names = new Set([...Object.keys(start), ...Object.keys(solution), ...Object.keys(this.content)]);
-    const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
-    return [...names].filter((name) => !NOT_EDITED.test(name)).sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
+    const place = (name) => ORDER.findIndex((kind) => kind.test(name));
+    const shown = [...names].filter((name) => !NOT_EDITED.test(name));
+    return shown.sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
   }
 
   show(name, line = 0) {
@@ -97,7 +99,7 @@ export class Files {
   setAll(content) {
     this.content = { ...content };
     this.keep();
-    this.show(this.names.includes(this.current) ? this.current : ORDER[0]);
+    this.show(this.names.includes(this.current) ? this.current : FIRST);
     this.changed();
   }
 

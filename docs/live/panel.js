@@ -12,6 +12,11 @@ const MOST_TEXT = 20_000; // characters of what is printed
 const PLACE = /((?:[\w-]+\/)*[\w-]+\.(?:py|js|html|css)|Pipfile)(?:", line |, line |:)(\d+)/g;
 const SIGNS = { passed: ["✓", "passes"], failed: ["✗", "fails"], skipped: ["–", "not run here"], later: ["·", "not run yet"] };
 
+// A text whose parts between backquotes are code.
+function withCode(text) {
+  return text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
+}
+
 export class Panel {
   constructor(place, exercise, createEditor, sizes) {
     this.place = place;
@@ -38,8 +43,8 @@ export class Panel {
     this.ofCheck = make("div", { class: "of-check" });
     this.desk = { python: this.python, place: this.ofCheck };
     if (this.isDemo) return [this.state, this.stage];
-    this.run = button("Run", () => this.onRun(), { class: "main" });
-    this.check = button("Check", () => this.onCheck(), { class: "main" });
+    this.run = button("Run", () => this.onRun(), { class: "leading" });
+    this.check = button("Check", () => this.onCheck(), { class: "leading" });
     this.stop = button("Stop", () => this.onStop());
     this.stop.disabled = true;
     const bar = make("div", { class: "bar" }, [this.run, this.check, this.stop]);
@@ -179,7 +184,7 @@ export class Panel {
     for (const line of lines) parts.push(make("p", {}, this.linked(line)));
     if (test) parts.push(make("p", { class: "note" }, `The test: ${test}`));
     for (const line of printed) parts.push(make("p", { class: "printed" }, `printed: ${line}`));
-    for (const reason of skipped) parts.push(make("p", { class: "note" }, `Not checked here: ${reason}`));
+    for (const reason of skipped) parts.push(make("p", { class: "note" }, withCode(`Not checked here: ${reason}`)));
     this.verdict.replaceChildren(...parts);
     this.verdict.classList.toggle("is-done", isDone);
     this.isTold = true;

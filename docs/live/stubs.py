@@ -2,7 +2,7 @@
 
 Quart imports Hypercorn, a server, for `app.run()` and for names in annotations; pytest imports
 Pygments to color what it prints. Both would take a second to import, and nobody would see them. The
-serve.py of step 7 imports Uvicorn, which could not serve here.
+serve.py of step 7 imports Uvicorn, and Flask a server of Werkzeug, which could not serve here.
 """
 
 import importlib.abc
@@ -14,7 +14,7 @@ import time
 
 from docs.live.network import network
 
-NAMES = ("hypercorn", "pygments", "uvicorn", "websockets")
+NAMES = ("hypercorn", "pygments", "uvicorn", "websockets", "werkzeug.serving")
 
 
 class Anything(Exception):
@@ -25,11 +25,11 @@ class Anything(Exception):
 
 
 class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds every module of the packages in NAMES; such a module has every name."""
+    """Finds the modules in NAMES, and those below them; such a module has every name."""
 
     def find_spec(self, name, path=None, target=None):
-        """A module of these packages, whatever it is called."""
-        if name.partition(".")[0] in NAMES:
+        """One of these modules, whatever those below them are called."""
+        if name.startswith(tuple(f"{one}." for one in NAMES)) or name in NAMES:
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
 
