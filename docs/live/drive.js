@@ -16,6 +16,7 @@ const FOCUSABLE = "a[href], input, button, textarea, select, [tabindex]";
 const TURN = 10; // milliseconds between two looks
 
 const tabs = new Map(); // by name
+let counted = 0; // sockets
 
 function squeezed(text) {
   return (text ?? "").replace(/\s+/g, " ").trim();
@@ -265,11 +266,16 @@ const METHODS = {
       desk.place.append(frame);
       const tell = (message) => desk.python.tell({ kind: "tab", tab: name, isOfCheck: true, ...message });
       tab = new Tab(desk.python, frame, {
-        problem: (words) => tell({ what: "problem", text: words }),
+        problem: (words, error) => tell({ what: "problem", text: words, error }),
+        socket: (socket) => {
+          const number = (counted += 1);
+          tell({ what: "socket", number, url: socket.url });
+          socket.addEventListener("close", () => tell({ what: "socket closed", number }));
+        },
         load: () => tell({ what: "load" }),
         log: (sent) => {
-          if (sent.to === "app" && ["text", "binary"].includes(sent.kind)) {
-            tell({ what: "sent", data: sent.data });
+          if (["text", "binary"].includes(sent.kind)) {
+            tell({ what: sent.to === "app" ? "sent" : "received", data: sent.data });
           }
         },
       }, true);
@@ -302,6 +308,15 @@ const METHODS = {
     const { win } = tabs.get(name);
     const value = win.eval(`(${code.trim().replace(/;$/, "")})`);
     return plain(typeof value === "function" ? value.call(win, argument) : value);
+  },
+  // The elements of all roles, each in a line: as much of an aria snapshot as is asked for.
+  roles(desk, name) {
+    const all = Object.keys(ROLES).flatMap((role) =>
+      found(tabs.get(name), [{ role }]).map((element) => {
+        const words = nameOf(element);
+        return `- ${role}${words && role !== "list" ? ` ${JSON.stringify(words)}` : ""}`;
+      }));
+    return all.join("\n");
   },
   texts: (desk, name, steps) => found(tabs.get(name), steps).map((element) => element.textContent),
   async post(desk, name, path, body) {

@@ -66,7 +66,7 @@ class Worker:
 
     async def run(self, id):
         """Serve the project in RUN, in place of what was served."""
-        from harness import loading
+        from harness import errors, loading
 
         await self.bridge.stop()
         linecache.clearcache()
@@ -80,7 +80,7 @@ class Worker:
             self.post(kind="failed", id=id, text=str(problem))
         except Exception as error:
             traceback.print_exc()
-            self.post(kind="failed", id=id, text=loading.describe(error))
+            self.post(kind="failed", id=id, text=errors.describe(error))
         else:
             self.post(kind="answer", id=id)
 

@@ -33,6 +33,7 @@ export function socketsOf(python, tab) {
       }
       python.sockets.set(this.#id, this);
       tab.sockets.add(this);
+      tab.events.socket?.(this);
       const { pathname, search } = new URL(this.url);
       const path = pathname + search;
       tab.log({ to: "app", kind: "handshake", data: `GET ${path}` });

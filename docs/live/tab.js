@@ -28,8 +28,9 @@ export class Tab {
     this.events.log?.(frame, this);
   }
 
-  problem(text) {
-    this.events.problem?.(text, this);
+  // Tell what the console of a browser would show; `error` has the details of an exception.
+  problem(text, error = null) {
+    this.events.problem?.(text, error);
   }
 
   request(path, options = {}) {
@@ -92,7 +93,7 @@ export class Tab {
         const path = this.local(element.getAttribute(attribute));
         if (!path) continue;
         const answer = await this.request(path);
-        if (answer.status >= 400) this.problem(notLoaded(answer.status));
+        if (answer.status >= 400) this.problem(notLoaded(answer.status, path));
         let content = answer.body;
         if (selector === "script[src]") {
           content = new TextDecoder().decode(content);
@@ -119,7 +120,7 @@ export class Tab {
       const content = WITHOUT_BODY.includes(answer.status) ? null : answer.body;
       return new win.Response(content, { status: answer.status, headers: answer.headers });
     };
-    win.addEventListener("error", (event) => this.problem(described(event)), true);
+    win.addEventListener("error", (event) => this.problem(...described(event)), true);
     win.addEventListener("unhandledrejection", (event) => this.problem(String(event.reason)));
     const shown = win.console.error;
     win.console.error = (...words) => {
@@ -152,18 +153,22 @@ function header(answer, name) {
   return answer.headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? "";
 }
 
-function notLoaded(status) {
+function notLoaded(status, path) {
   const words = { 404: " (Not Found)", 500: " (Internal Server Error)" }[status] ?? "";
-  return `Failed to load resource: the server responded with a status of ${status}${words}`;
+  return `Failed to load resource: the server responded with a status of ${status}${words}: ${path}`;
 }
 
-// What an error is, and where in a script of the app.
+// What an error is, with its place in a script of the app; and its details, if it is an exception.
 function described(event) {
-  if (event.target?.tagName) return notLoaded(404); // a picture, say
+  const { target } = event;
+  if (target?.tagName) return [notLoaded(404, new URL(target.src || target.href, location).pathname)];
   const message = event.message?.replace(/^Uncaught (\w*Error: )?/, "") ?? "";
+  if (/^Uncaught SyntaxError/.test(event.message)) {
+    return [`a script cannot be read: ${message}`, { message, stack: "" }];
+  }
   const file = /\/(static\/[^?]+)$/.exec(event.filename ?? "")?.[1];
-  if (/^Uncaught SyntaxError/.test(event.message)) return `a script cannot be read: ${message}`;
-  return file ? `${file}, line ${event.lineno}: ${message}` : message;
+  const stack = file ? `/${file}:${event.lineno}:${event.colno}` : "elsewhere";
+  return [file ? `${file}, line ${event.lineno}: ${message}` : message, { message, stack }];
 }
 
 // Let the scripts of a window believe that they live at another address: see putFilesIn.

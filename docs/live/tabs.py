@@ -10,13 +10,15 @@ import re
 import time
 from functools import partial
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 
 from docs.live.bridge import LOST, Bridge
 from harness import failures
-from harness.browser import WATCH_SOCKET, WATCH_STATE
+from harness.browser import WATCH_SOCKET, WATCH_STATE, describe
+from harness.expecting import Expectation
 from harness.hurry import A_TEST_FAILED
 
 ORIGIN = "http://page/"  # stands for the tab's address, which is that of the page around it
@@ -151,6 +153,11 @@ class Locator:
     def __init__(self, page, *steps):
         self.page, self.steps = page, list(steps)
 
+    def __str__(self):
+        role = next((step for step in self.steps if "role" in step), {})
+        name = f'[name="{role["name"]}"i]' if isinstance(role.get("name"), str) else ""
+        return f"internal:role={role.get('role')}{name}"
+
     def and_then(self, **step):
         """A locator that goes one step further."""
         return Locator(self.page, *self.steps, step)
@@ -259,6 +266,17 @@ class Time:
         await self.page.call("run_for", milliseconds)
 
 
+class Socket:
+    """A WebSocket of a page."""
+
+    def __init__(self, number, url):
+        self.number, self.url, self.has_closed = number, url, False
+
+    def is_closed(self):
+        """Whether its connection has ended, or never was."""
+        return self.has_closed
+
+
 class Page:
     """A tab."""
 
@@ -268,7 +286,8 @@ class Page:
         self.context, self.server, self.address = context, server, address
         self.tab = f"check-{next(self.numbers)}"
         self.origin = address or ORIGIN
-        self.url, self.sent, self.loads = self.origin, [], 0
+        self.url, self.sent, self.received = self.origin, [], []
+        self.sockets, self.loads = [], 0
         self.keyboard, self.request, self.clock = Keyboard(self), Request(self), Time(self)
         self.scripts = [WATCH_STATE, *([WATCH_SOCKET] if address else [])]
         outside.tabs[self.tab] = self
@@ -277,7 +296,16 @@ class Page:
     def hear(self, message):
         """Note what happened in the tab."""
         if message["what"] == "problem":
-            self.context.problems.append(message["text"])
+            error = message.get("error")
+            text = describe(SimpleNamespace(**error)) if error else message["text"]
+            self.context.problems.append(text)
+        elif message["what"] == "socket":
+            self.sockets.append(Socket(message["number"], message["url"]))
+        elif message["what"] == "socket closed":
+            for socket in self.sockets:
+                socket.has_closed |= socket.number == message["number"]
+        elif message["what"] == "received":
+            self.received.append(message["data"])
         elif message["what"] == "sent":
             self.sent.append(message["data"])
         elif message["what"] == "load":
@@ -310,6 +338,14 @@ class Page:
         """Elements with a role, and a name that contains this one."""
         return Locator(self).get_by_role(role, name=name)
 
+    def locator(self, selector):
+        """The whole page, of which only the roles are asked for."""
+        return self
+
+    async def aria_snapshot(self):
+        """The elements with a role, each in a line."""
+        return await self.call("roles")
+
     async def evaluate(self, code, argument=None):
         """What JavaScript gives, a function or an expression."""
         return await self.call("evaluate", code, argument)
@@ -335,28 +371,32 @@ class Context:
             await page.close()
 
 
-class Expect:
-    """Playwright's assertions, which wait until they hold, with its words where they do not."""
+class Assertions:
+    """Playwright's assertions, which wait until they hold."""
 
-    def __init__(self, locator, message=None):
-        self.locator, self.message = locator, message
+    def __init__(self, locator):
+        self.locator = locator
 
     def __getattr__(self, name):
         is_not, what = name.startswith("not_"), name.removeprefix("not_")
 
-        async def expectation(expected=None, timeout=None):
+        async def hold(expected=None, timeout=None):
             page = self.locator.page
             wanted = as_json(expected)
             patience = page.context.patience if timeout is None else timeout
             result = await page.call("expect", self.locator.steps, what, wanted, is_not, patience)
             if not result["holds"]:
-                words = self.message or f"Locator: {name}"
-                if expected is not None:
-                    words += f"\nExpected value: '{expected or '<None>'}'"
-                missing = "" if result["found"] else "\nError: element(s) not found"
-                raise AssertionError(f"{words}\nActual value: {result['received']}{missing}")
+                raise AssertionError(f"Actual value: {result['received']}")
 
-        return expectation
+        return hold
+
+
+class PageExpectation(Expectation):
+    """The harness's own, which tells a failure in one sentence, on these assertions."""
+
+    def __init__(self, locator, sentence="", why=lambda says: ""):
+        self.locator, self.sentence, self.why = locator, sentence, why
+        self.expected = Assertions(locator)
 
 
 # ---- The fixtures of harness.page
@@ -407,5 +447,5 @@ def console_errors(context):
 
 @pytest.fixture
 def expect(context):
-    """Playwright's assertions."""
-    return Expect
+    """Assertions that wait until they hold, and fail with one sentence."""
+    return PageExpectation
