@@ -289,6 +289,7 @@ PLACES = {
     "site.zip": "/site.zip/",
     "workshop.zip": "/w/",
 }
+COMPILE_SECONDS = 150  # that it may take at most
 MEASURE = "05_broadcast"  # the exercise whose check shows which files are used
 
 
@@ -300,7 +301,7 @@ def compile_in_browser(folder, names):
         raise NoBrowser("Playwright is not installed") from None
 
     async def run():
-        async with async_playwright() as playwright:
+        async with asyncio.timeout(COMPILE_SECONDS), async_playwright() as playwright:
             browser = await launch(playwright)
             if browser is None:
                 raise NoBrowser(NO_BROWSER)
@@ -316,7 +317,10 @@ def compile_in_browser(folder, names):
                     (folder / name).write_bytes(base64.b64decode(made))
             await browser.close()
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except TimeoutError:
+        raise NoBrowser(f"the browser takes longer than {COMPILE_SECONDS} s") from None
 
 
 def digest(*contents):

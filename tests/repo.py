@@ -166,5 +166,5 @@ def build_site(folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=150,
+        timeout=220,
     )

@@ -287,3 +287,55 @@ def test_without_the_wheel_the_site_says_so(tmp_path, monkeypatch, why):
     runtime.make(tmp_path, told.append)
     files = json.loads((tmp_path / "files.json").read_text(encoding="utf-8"))
     assert set(files) == {"missing"} and told
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache in place of the one of the docs."""
+    monkeypatch.setattr(runtime, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_without_an_index_a_site_is_built_without_python(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    told = []
+    runtime.make(tmp_path / "made", told.append)
+    files = json.loads((tmp_path / "made/files.json").read_text(encoding="utf-8"))
+    assert "flet-web==1.0.5" in files["missing"]
+    assert told and "The pages cannot run Python" in told[0]
+    assert list(cache.iterdir()) == []
+
+
+def test_without_a_browser_a_page_loads_source(cache, tmp_path, monkeypatch):
+    pyodide = tmp_path / "pyodide"
+    pyodide.mkdir()
+    for name in runtime.PYODIDE:
+        (pyodide / name).write_bytes(b"")
+    (pyodide / runtime.LOCK).write_text('{"packages": {"numpy": {}}}', encoding="utf-8")
+
+    async def launch(playwright):
+        return None
+
+    monkeypatch.setattr(runtime, "pyodide", lambda: pyodide)
+    monkeypatch.setattr(runtime, "launch", launch)
+    told = []
+    runtime.make(tmp_path / "made", told.append)
+    assert "twice as long: no browser" in told[0]
+    with zipfile.ZipFile(tmp_path / "made/site.zip") as archive:
+        assert "quart/app.py" in archive.namelist()
+    lock = json.loads((tmp_path / "made" / runtime.LOCK).read_text(encoding="utf-8"))
+    assert lock["packages"] == {}, "or a page asks another site for them"
+
+
+def test_a_wheel_that_is_not_the_pinned_one_is_refused(cache, tmp_path, monkeypatch):
+    wheel = tmp_path / "flet_web-1.0.5-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("flet_web/web/pyodide/pyodide.mjs", "evil()")
+        about = "Metadata-Version: 2.1\nName: flet-web\nVersion: 1.0.5\n"
+        archive.writestr("flet_web-1.0.5.dist-info/METADATA", about)
+        archive.writestr("flet_web-1.0.5.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(runtime.NoRuntime, match=r"(?i)hash"):
+        runtime.pyodide()

@@ -121,9 +121,9 @@ def names(told, outcome):
 NOT_IN_A_PAGE = {"test_the_quart_command_starts_the_app"}
 
 
-# Those in which a check drives tabs take long.
+# Each takes seconds, since each loads Python anew.
 SOLUTIONS = [
-    pytest.param(exercise, marks=pytest.mark.thorough if exercise.number in (4, 6, 7) else ())
+    pytest.param(exercise, marks=() if exercise.number == 3 else pytest.mark.thorough)
     for exercise in all_exercises()
     if exercise.number <= 7 and not exercise.is_challenge
 ]
@@ -312,10 +312,8 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a loop", *(pytest.param(name, marks=pytest.mark.thorough) for name in list(STUCK)[1:])],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", STUCK)
 def test_code_that_never_ends_is_told_and_the_page_goes_on(name, live):
     async def look(browser, address):
         page = await Page.open(browser, address, "03_echo")
@@ -495,6 +493,7 @@ async def memory(page):
     return used + await page.place.evaluate("({ panel }) => panel.python.bytes")
 
 
+@pytest.mark.thorough
 def test_an_open_exercise_can_be_used_by_everyone(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "03_echo")
@@ -514,6 +513,7 @@ def test_an_open_exercise_can_be_used_by_everyone(live):
     live(look)
 
 
+@pytest.mark.thorough
 def test_the_first_page_runs_the_app_at_one_click(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "index")

@@ -199,6 +199,7 @@ export class Panel {
   }
 
   async onRun() {
+    if (this.isBusy) return;
     const { files } = this;
     const hadFocus = document.activeElement;
     this.isTold = false;
@@ -271,7 +272,7 @@ export class Panel {
   }
 
   onStop() {
-    this.isTold = true;
+    this.isTold = this.isStopped = true;
     this.python.end();
     this.setPower(false);
     this.say("Stopped.");
@@ -326,8 +327,9 @@ export class Panel {
   // ---- Check
 
   async onCheck() {
+    if (this.isBusy) return;
     this.busy(true);
-    this.isTold = false;
+    this.isTold = this.isStopped = false;
     this.isChecking = true;
     this.current = null;
     this.verdict.replaceChildren();
@@ -339,7 +341,7 @@ export class Panel {
       this.say("Checked.");
     } catch (error) {
       if (!this.isTold) this.tell(error);
-      else this.say("Checked.");
+      else if (!this.isStopped) this.say("Checked.");
     }
     this.isChecking = false;
     closeAll();
@@ -347,7 +349,9 @@ export class Panel {
     this.busy(false);
   }
 
+  // While it loads, runs or checks, neither can begin; the buttons keep the focus.
   busy(isBusy) {
+    this.isBusy = isBusy;
     if (this.isDemo) return;
     for (const one of [this.run, this.check]) one.setAttribute("aria-disabled", isBusy);
     this.stop.disabled = false;

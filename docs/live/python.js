@@ -2,7 +2,7 @@
 import { socketsOf } from "./socket.js";
 
 const SILENCE = 15_000; // milliseconds without a word from a check: workshop/outcomes.py has it, too
-const SLOW = 4_000; // without an answer from the app that runs
+const SLOW = 10_000; // without an answer from the app that runs
 
 export class Python {
   // `on` has a function for each kind of message that the page shows.
