@@ -47,8 +47,8 @@ export class Panel {
     this.check = button("Check", () => this.onCheck(), { class: "leading" });
     this.stop = button("Stop", () => this.onStop());
     this.stop.disabled = true;
-    const bar = make("div", { class: "bar" }, [this.run, this.check, this.stop]);
-    return [this.files.element, bar, this.state, this.results, this.helpElement(), this.stage, this.ofCheck];
+    const bar = make("div", { class: "bar" }, [this.run, this.check, this.stop, this.state]);
+    return [this.files.element, bar, this.results, this.helpElement(), this.stage, this.ofCheck];
   }
 
   helpElement() {
@@ -105,7 +105,7 @@ export class Panel {
       forms.push(this.formElement(`A line to TCP port ${TCP_PORT}`, "from TCP", (text) => this.onTcp(text)));
     }
     this.power = button("Stop the server", () => this.onPower());
-    return make("div", { class: "sending" }, [...forms, make("div", { class: "bar" }, this.power)]);
+    return make("div", { class: "sending" }, [make("div", {}, this.power), ...forms]);
   }
 
   formElement(words, value, send) {
