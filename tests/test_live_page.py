@@ -526,3 +526,21 @@ def test_the_first_page_runs_the_app_at_one_click(live):
         page.is_well(address)
 
     live(look)
+
+
+@pytest.mark.thorough
+def test_once_opened_python_starts_while_the_next_page_is_read(live):
+    async def look(browser, address):
+        page = await Page.open(browser, address, "03_echo")
+        await page.page.goto(f"{address}/04_javascript.html")
+        assert await page.place.evaluate("place => place.python === undefined")
+        await page.place.scroll_into_view_if_needed()
+        started = "document.querySelector('[data-live]').python?.started"
+        await page.page.wait_for_function(started, timeout=MILLISECONDS)
+        await page.place.get_by_role("button").first.click()
+        await page.solve()
+        await page.press("Run")
+        await page.says("The app is running")
+        page.is_well(address)
+
+    live(look)

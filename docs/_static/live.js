@@ -25,6 +25,31 @@
     return "";
   }
 
+  // Whether somebody has opened an exercise in this tab, on this page or on one before.
+  const KEY = "quart-websocket-workshop:live";
+
+  function wasOpened(now = false) {
+    try {
+      if (now) sessionStorage.setItem(KEY, "yes");
+      return sessionStorage.getItem(KEY) !== null;
+    } catch {
+      return now; // this browser keeps nothing
+    }
+  }
+
+  // Start Python while the page is read, once the place comes near; whoever did it before will again.
+  function startEarly(place) {
+    const observer = new IntersectionObserver(async ([{ isIntersecting }]) => {
+      if (!isIntersecting) return;
+      observer.disconnect();
+      const { Python } = await import(new URL("python.js", base));
+      if (place.panel) return;
+      place.python = new Python({});
+      place.python.start();
+    }, { rootMargin: "100%" });
+    observer.observe(place);
+  }
+
   async function open(place, button, state) {
     const command = `On your own machine, it works with: ${place.dataset.command}`;
     const why = whyNot();
@@ -34,6 +59,7 @@
     }
     button.disabled = true;
     state.textContent = "Loading …";
+    wasOpened(true);
     try {
       const [exercise, { sizes, missing }, { Panel }, editor] = await Promise.all([
         json(`exercises/${place.dataset.live}.json`),
@@ -60,5 +86,6 @@
     const state = make("p", { class: "state", role: "status" });
     button.addEventListener("click", () => open(place, button, state));
     place.append(make("p", {}, button, note), state);
+    if (!whyNot() && wasOpened()) startEarly(place);
   }
 })();

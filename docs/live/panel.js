@@ -24,7 +24,9 @@ export class Panel {
     this.total = Object.values(sizes).reduce((sum, size) => sum + size, 0);
     this.command = place.dataset.command;
     this.isDemo = "demo" in place.dataset;
-    this.python = new Python(this.listeners(), place.dataset.options ?? "");
+    // It may have been started while the page was read.
+    this.python = place.python ?? new Python({}, place.dataset.options ?? "");
+    this.python.on = this.listeners();
     this.tabs = [];
     this.files = new Files(exercise, createEditor, () => this.setStale());
     if (this.isDemo) this.files.content = { ...exercise.solution };
