@@ -15,6 +15,7 @@ from harness.missing import missing
 from workshop.steps import TEST, all_exercises, find_exercise
 
 SECONDS = 400
+SECONDS_FOR_ALL = 1500  # the mistakes of a step and its challenges
 pytestmark = [pytest.mark.timeout(SECONDS + 40), pytest.mark.browser]
 NARROW = {"width": 390, "height": 800}
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -44,8 +45,8 @@ def live(site):
     if "missing" in files:
         missing(f"the site was built without Python for pages: {files['missing']}")
 
-    async def run(function):
-        async with asyncio.timeout(SECONDS), async_playwright() as playwright:
+    async def run(function, seconds):
+        async with asyncio.timeout(seconds), async_playwright() as playwright:
             browser = await launch(playwright)
             if browser is None:
                 missing(NO_BROWSER)
@@ -53,7 +54,7 @@ def live(site):
                 await function(browser, address)
             await browser.close()
 
-    return lambda function: asyncio.run(run(function))
+    return lambda function, seconds=SECONDS: asyncio.run(run(function, seconds))
 
 
 class Page:
@@ -146,6 +147,8 @@ def test_a_solution_passes_all_checks_but_those_that_a_page_cannot_run(exercise,
 
 
 @pytest.mark.thorough
+@pytest.mark.long
+@pytest.mark.timeout(SECONDS_FOR_ALL + 40)
 @pytest.mark.parametrize("step", range(1, 7))
 def test_a_mistake_is_told_as_check_tells_it(step, live):
     async def look(browser, address):
@@ -164,7 +167,7 @@ def test_a_mistake_is_told_as_check_tells_it(step, live):
                     wrong.append((exercise.id, mistake.name, problem))
         assert not wrong, "\n".join(map(str, wrong))
 
-    live(look)
+    live(look, SECONDS_FOR_ALL)
 
 
 def defined(path):
