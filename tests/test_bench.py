@@ -134,5 +134,5 @@ def test_an_unknown_name_gets_one_sentence(workshop):
 def test_help_says_what_there_is(workshop):
     code, output = workshop("bench", "--help").end()
     assert code == 0
-    for word in ("fanout", "memory", "resume", "environment", "check", "--quick", "--out"):
+    for word in ("fanout", "memory", "resume", "environment", "check", "live", "--quick", "--out"):
         assert word in output

@@ -7,14 +7,6 @@ const ORDER = [/^websocket\.py$/, /\.py$/, /\.html$/, /\.js$/, /\.css$/, /./];
 const FIRST = "websocket.py";
 const NOT_EDITED = /\.svg$/;
 
-export function isKept(id) {
-  try {
-    return localStorage.getItem(KEY + id) !== null;
-  } catch {
-    return false; // this browser keeps nothing
-  }
-}
-
 export class Files {
   // `changed()` is called when a file has changed.
   constructor(exercise, createEditor, changed) {
@@ -109,9 +101,9 @@ export class Files {
     return KEY + this.exercise.id;
   }
 
-  load() {
+  load(key = this.key) {
     try {
-      const found = JSON.parse(localStorage.getItem(this.key));
+      const found = JSON.parse(localStorage.getItem(key));
       const isGood = found && Object.values(found).every((text) => typeof text === "string");
       return isGood ? found : null;
     } catch {
@@ -119,22 +111,45 @@ export class Files {
     }
   }
 
-  keep() {
+  keep(key = this.key, content = this.content) {
     try {
-      localStorage.setItem(this.key, JSON.stringify(this.content));
+      localStorage.setItem(key, JSON.stringify(content));
     } catch {
       // It then lasts as long as the page does.
     }
   }
 
-  // Begin anew, and forget what was written.
-  forget() {
-    this.setAll(this.exercise.start);
+  remove(key) {
     try {
-      localStorage.removeItem(this.key);
+      localStorage.removeItem(key);
     } catch {
       // There was nothing.
     }
+  }
+
+  // Show the solution, and set aside what was written: `aside` has it until `bringBack`.
+  showSolution() {
+    this.mine = this.aside ?? { ...this.content };
+    this.keep(`${this.key}:mine`, this.mine);
+    this.setAll(this.exercise.solution);
+  }
+
+  get aside() {
+    return this.mine ?? this.load(`${this.key}:mine`);
+  }
+
+  bringBack() {
+    this.setAll(this.aside);
+    this.mine = null;
+    this.remove(`${this.key}:mine`);
+  }
+
+  // Begin anew, and forget what was written.
+  forget() {
+    this.setAll(this.exercise.start);
+    this.mine = null;
+    this.remove(this.key);
+    this.remove(`${this.key}:mine`);
   }
 
   save() {

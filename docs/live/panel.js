@@ -31,6 +31,7 @@ export class Panel {
     this.files = new Files(exercise, createEditor, () => this.setStale());
     if (this.isDemo) this.files.content = { ...exercise.solution };
     place.replaceChildren(...this.elements());
+    if (!this.isDemo && this.files.aside) this.offerBack();
   }
 
   // ---- What there is to see
@@ -388,20 +389,21 @@ export class Panel {
   onSolution() {
     const words = "The solution takes the place of your files. Yours are kept, and you can go back to them.";
     this.ask(words, "Show it", () => {
-      this.mine ??= { ...this.files.content };
-      this.files.setAll(this.exercise.solution);
-      const back = button("Back to my files", () => {
-        this.files.setAll(this.mine);
-        this.mine = null;
-        this.asking.replaceChildren();
-      });
-      this.asking.replaceChildren(make("div", { class: "bar" }, back));
+      this.files.showSolution();
+      this.offerBack();
     });
+  }
+
+  offerBack() {
+    const back = button("Back to my files", () => {
+      this.files.bringBack();
+      this.asking.replaceChildren();
+    });
+    this.asking.replaceChildren(make("div", { class: "bar" }, back));
   }
 
   onStartOver() {
     this.ask("This clears what you wrote here.", "Start over", () => {
-      this.mine = null;
       this.files.forget();
     });
   }
