@@ -16,10 +16,12 @@ import pytest
 import pytest_asyncio
 
 from docs.live.bridge import LOST, Bridge
-from harness import failures
+from harness import failures, patience
 from harness.browser import WATCH_SOCKET, WATCH_STATE, describe
 from harness.expecting import Expectation
 from harness.hurry import A_TEST_FAILED
+from harness.inprocess import NEVER_YIELDS
+from harness.patience import within
 
 ORIGIN = "http://page/"  # stands for the tab's address, which is that of the page around it
 
@@ -102,7 +104,11 @@ class LiveServer:
         """Start the app, unless it runs."""
         if not self.is_started:
             self.is_started = True
-            await self.bridge.start(self.app)
+            try:
+                await within(2 * patience.DEADLINE, self.bridge.start(self.app))
+            except TimeoutError:
+                why = failures.because(self.app) or NEVER_YIELDS
+                raise AssertionError(f"the app does not start{why}") from None
 
     def stop(self, wait=True):
         """Stop; returns the task that does."""
