@@ -1,0 +1,88 @@
+"""The board on a real server: its address, its code, and Uvicorn with step 7's settings."""
+
+import contextlib
+import os
+import secrets
+import socket
+import sys
+
+from workshop import serving
+from workshop.board import saving
+from workshop.board.saving import BoardProblem
+
+FIRST_PORT = 5050
+LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # none that looks like another one
+CODE_LENGTH = 6
+EVERYWHERE = "0.0.0.0"
+
+
+def new_code():
+    """A class code: short enough to type, and too long to guess at five attempts a second."""
+    return "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+
+
+def lan_address():
+    """This machine's address on its network, as far as it can be told; "" if there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        # An address of no network. To "connect" a UDP socket chooses a route, and sends nothing.
+        probe.connect(("192.0.2.1", 9))
+        return probe.getsockname()[0]
+    return ""
+
+
+class Session:
+    """A board that is about to be served: where, with which code, and kept in which file."""
+
+    def __init__(self, port=None, lan=False, save=None):
+        from workshop.board.app import Board, create_app
+
+        code, rows = saving.read(save) if save else (None, [])
+        self.is_continued, self.save = code is not None, save
+        self.code = code or new_code()
+        self.file = saving.Saved(save, self.code, rows) if save else None
+        self.port = serving.chosen_port(port, FIRST_PORT)
+        address = lan_address() if lan else ""
+        self.host = f"{address or serving.HOST}:{self.port}"
+        self.page = f"http://{serving.HOST}:{self.port}/#{self.code}"
+        self.listener = serving.listen(self.port, EVERYWHERE if lan else serving.HOST)
+        origins = f"http://{address}:{self.port}" if address else ""
+        listed = os.environ.get("QUART_ORIGINS", "")
+        self.board = Board(self.code, rows, self.keep, self.host)
+        self.app = create_app(self.board, f"{origins} {listed}")
+
+    def keep(self, row):
+        """Write a row to the file, if there is one; the board goes on if that is not possible."""
+        if self.file:
+            try:
+                self.file.add(row)
+            except OSError as error:
+                self.file = None
+                print(
+                    f"{self.save.name} cannot be written to any more ({error.strerror}): "
+                    "the board goes on, in memory only.",
+                    file=sys.stderr,
+                )
+
+    def serve(self, announce):
+        """Serve the board until Ctrl-C; `announce` is called once it listens."""
+        import uvicorn
+
+        from workshop.board.lessons import server_settings
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets=None):
+                await super().startup(sockets)
+                announce()
+
+        settings = {**server_settings(), "proxy_headers": False}
+        config = uvicorn.Config(self.app, lifespan="on", log_level="warning", **settings)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                Server(config).run(sockets=[self.listener])
+        finally:
+            self.listener.close()
+            if self.file:
+                self.file.close()
+
+
+__all__ = ["BoardProblem", "Session", "lan_address", "new_code"]
