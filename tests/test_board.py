@@ -1,25 +1,37 @@
 """The board of a class: what is reported, who may write and look, and that no report is lost."""
 
+import asyncio
+import contextlib
+import http.client
 import inspect
 import json
 import os
 import re
+import shutil
 import socket
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import async_playwright, expect
 from quart.testing import WebsocketResponseError
-from repo import ROOT, new_learner
+from repo import ROOT, STEPS, Learner, copy_repository, free_port, new_learner
 
+from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
+from harness.missing import missing
 from workshop import reporting
 from workshop.board import exercises, lessons, saving
 from workshop.board.app import ATTEMPTS, POLICY, Board, create_app
 from workshop.board.learners import RATE, Learners, Refused, clean_name
 from workshop.board.serving import Session
 from workshop.checking import Check
+from workshop.commands.learner import tell_and_report
 from workshop.steps import find_exercise, write_files
 
 CODE = "K7M2QX"
@@ -469,17 +481,18 @@ def test_what_is_not_sent_is_limited(tmp_path):
     assert len(reporting._unsent(folder)) == reporting.MOST_UNSENT
 
 
-def test_a_learner_whom_the_board_forgot_is_told_so_once(served, learner):
-    folder = learner.clone / "attempts/.board"
+def test_a_learner_whom_the_board_forgot_is_told_so_once(served, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "attempts/.board"
     served.join("alice", folder)
     served.board.learners.by_token.clear()
     reporting.note(a_report(), folder)
     reporting.send(folder)
-    learner.write("websocket.py", "")
+    for name in ("report", "ended"):
+        monkeypatch.setattr(reporting, name, partial(getattr(reporting, name), folder=folder))
     for expected in (True, False):
-        _, output = learner("check", "1")
-        assert ("doesn't know you any more" in output) == expected
-    assert not folder.exists()
+        tell_and_report(find_exercise("1"), [Check("the page names the step", "failed")])
+        assert ("doesn't know you any more" in capsys.readouterr().out) == expected
+    assert not folder.parent.exists()
 
 
 def test_a_learner_joins_checks_raises_a_hand_and_leaves(served, learner):
@@ -498,7 +511,6 @@ def test_a_learner_joins_checks_raises_a_hand_and_leaves(served, learner):
     last = learner("join", "--show")[1]
     assert f'"{first}": "failed"' in last and str(learner.clone) not in last
     assert learner("hand", "up")[0] == 0 and rows[1]["hand"]
-    assert learner("hand", "down")[0] == 0 and not rows[1]["hand"]
     code, output = learner("leave")
     assert code == 0 and "your row is removed" in output
     assert rows == {} and not (learner.clone / "attempts").exists()
@@ -509,3 +521,331 @@ def wait_until(condition, what):
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not arrive"
         time.sleep(0.01)
+
+
+# ---- The page
+
+WATCH = """
+window.seen = [];
+new MutationObserver((records) => {
+  for (const node of records.flatMap((record) => [...record.addedNodes]))
+    if (node.dataset?.learner)
+      seen.push([Number(node.dataset.learner), Number(node.dataset.runs), Date.now() / 1000]);
+}).observe(document, {subtree: true, childList: true});
+"""
+OUTSIDE = """
+[...document.querySelectorAll("header, section, tr, tr *")].filter((element) => {
+  const {right, bottom} = element.getBoundingClientRect();
+  return right > innerWidth || bottom > innerHeight;
+}).map((element) => element.outerHTML)
+"""
+SMALLEST = """
+Math.min(...[...document.querySelectorAll("th, td, #join, #hands")].map(
+  (element) => parseFloat(getComputedStyle(element).fontSize)))
+"""
+
+
+def in_browser(function):
+    """Run a coroutine function with a browser."""
+
+    async def run():
+        async with asyncio.timeout(100), async_playwright() as playwright:
+            browser = await launch(playwright)
+            if browser is None:
+                missing(NO_BROWSER)
+            await function(browser)
+            await browser.close()
+
+    asyncio.run(run())
+
+
+async def open_board(browser, address, **options):
+    """A page of the board; its `problems` are what its console complains of."""
+    page = await browser.new_page(**options)
+    page.problems, page.sockets = [], []
+    page.on("console", lambda m: m.type in ("error", "warning") and page.problems.append(m.text))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("websocket", lambda ws: page.sockets.append(ws.url))
+    await page.add_init_script(WATCH)
+    await page.goto(address)
+    return page
+
+
+def a_class(size):
+    """The rows of a class: half of it fails step 3, the others are further."""
+    learners = Learners()
+    for number in range(1, size + 1):
+        _, token = learners.join(f"learner with a name{number:5}")
+        for step in ("01_structure", "02_install"):
+            learners.report(token, a_report(step, passed=["the page names the step"]))
+        if number % 2:
+            learners.report(token, a_report(failed=[ECHO if number % 3 else ORDER]))
+        else:
+            held_up = "a client that does not read holds up nobody"
+            learners.report(token, a_report("05_broadcast", failed=[held_up]))
+        learners.hand(token, number in (2, 5))
+    return list(learners.rows.values())
+
+
+async def findings(page):
+    """What axe-core finds in a page: in light by all rules and, in dark, of its contrast."""
+    await page.evaluate(Axe().axe_script)
+    found = []
+    for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        await page.emulate_media(color_scheme=scheme)
+        run = "async (options) => (await axe.run(document, options)).violations"
+        found += [
+            f"{scheme}: {each['help']}: {each['nodes'][0]['html']}"
+            for each in await page.evaluate(run, {"resultTypes": ["violations"], **rules})
+        ]
+    return found
+
+
+def test_thirty_rows_can_be_read_from_the_last_row_and_fit_a_phone():
+    served = Served(a_class(30))
+
+    async def look(browser):
+        page = await open_board(browser, served.page, viewport={"width": 1280, "height": 720})
+        await expect(page.get_by_role("status")).to_have_text("Connected")
+        await expect(page.get_by_role("row")).to_have_count(31)
+        assert await page.evaluate(OUTSIDE) == []
+        assert await page.evaluate(SMALLEST) >= READABLE
+        await expect(page.get_by_text("Hands up: learner with a name")).to_be_visible()
+        most = await page.get_by_role("region", name="To fix first").get_by_role("listitem").all()
+        assert len(most) == 3
+        assert f"{ECHO} (3 Echo, 10 learners)" in await most[1].inner_text()
+        await expect(page.get_by_role("columnheader", name="3 Echo", exact=True)).to_be_visible()
+        row = page.get_by_role("row", name="learner with a name 1 ✓")
+        await expect(row).to_contain_text(ECHO)
+        await expect(row.get_by_role("cell", name="✓ done")).to_have_count(2)
+        await expect(row.locator("[aria-current=true]")).to_have_text("0/1 checks pass")
+        await page.set_viewport_size({"width": 390, "height": 800})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.problems == []
+
+    try:
+        in_browser(look)
+    finally:
+        served.server.stop()
+
+
+def test_a_page_asks_for_the_code_and_is_live_even_after_a_sleep(served, tmp_path):
+    folder = tmp_path / "board"
+
+    async def send(report):
+        reporting.note(report, folder)
+        await asyncio.to_thread(reporting.send, folder)
+
+    async def look(browser):
+        page = await open_board(browser, served.server.url)
+        await page.clock.install()
+        await page.goto(served.server.url)
+        await page.keyboard.type("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status")).to_have_text("The class code is wrong.")
+        await page.get_by_label("Class code").fill(CODE.lower())
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status")).to_have_text("Connected")
+        await expect(page.get_by_text("Nobody has joined yet.")).to_be_visible()
+        await asyncio.to_thread(served.join, "<b>alice</b>", folder)
+        row = page.get_by_role("row", name="<b>alice</b>")
+        await send(a_report(failed=[ECHO]))
+        await expect(row).to_contain_text(ECHO)
+        await expect(page.get_by_role("listitem")).to_contain_text("1 learner")
+        await asyncio.to_thread(reporting.tell, "hand", {"up": True}, folder)
+        await expect(page.get_by_text("Hands up: <b>alice</b>")).to_be_visible()
+        assert await findings(page) == []
+        before = len(page.sockets)
+        await page.clock.fast_forward(3_600_000)
+        await send(a_report(failed=[ORDER]))
+        await expect(row).to_contain_text(ORDER)
+        assert len(page.sockets) == before + 1
+        assert f"log={served.board.log.name}&last=3" in page.sockets[-1]
+        assert [runs for _, runs, _ in await page.evaluate("seen")] == [0, 1, 1, 2]
+        await asyncio.to_thread(reporting.tell, "leave", {}, folder)
+        await expect(row).to_have_count(0)
+
+    in_browser(look)
+
+
+# ---- With a board in a process of its own
+
+
+class Room:
+    """A board as the command serves it, and the folders of those who have joined it."""
+
+    def __init__(self, workshop, folder):
+        self.workshop, self.folder, self.port = workshop, folder, free_port()
+        self.save = folder / "class.board"
+        self.start()
+
+    def start(self):
+        options = ("--port", str(self.port), "--save", str(self.save), "--no-browser")
+        self.process = self.workshop("board", *options)
+        line = self.process.wait_for("Learners type:")
+        *_, self.address, self.code = line.split()
+        self.page = f"http://{self.address}/#{self.code}"
+
+    def kill(self):
+        """End it at once, as a crash would."""
+        self.process.process.kill()
+        self.process.process.wait()
+
+    def join(self, number, folder=None):
+        folder = folder or self.folder / f"learner-{number}"
+        reporting.join(self.address, self.code, f"learner {number}", folder)
+        return folder
+
+    def runs(self):
+        """How many reports of each learner the board's file says that have arrived."""
+        _, rows = saving.read(self.save)
+        return {
+            row["name"]: sum(found["runs"] for found in row["exercises"].values()) for row in rows
+        }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, no signal ends a process as a crash does")
+def test_a_board_that_is_killed_and_started_again_loses_nothing(workshop, tmp_path):
+    room = Room(workshop, tmp_path)
+    folders = [room.join(number) for number in range(6)]
+    stops = threading.Event()
+
+    def check_often(folder):
+        for _ in range(8):
+            reporting.note(a_report(failed=[ECHO]), folder)
+            reporting.send(folder)
+        stops.wait(WAIT)
+        reporting.send(folder)
+
+    with ThreadPoolExecutor(len(folders)) as pool:
+        ended = [pool.submit(check_often, folder) for folder in folders]
+        wait_until(lambda: sum(room.runs().values()) >= 12, "some reports")
+        room.kill()
+        before = sum(room.runs().values())
+        room.start()
+        stops.set()
+        for one in ended:
+            one.result(WAIT)
+    assert before < 8 * len(folders)  # it was in the middle
+    assert room.runs() == {f"learner {number}": 8 for number in range(6)}
+    room.process.interrupt()
+    code, output = room.process.end()
+    assert code == 0 and "Traceback" not in output
+    assert "served again" in output
+
+
+@contextlib.contextmanager
+def flood(room, folder):
+    """A learner that sends as much as it can, from an address of its own: the statuses it gets."""
+    token, statuses, is_over = reporting.read_joined(folder)["token"], [], threading.Event()
+
+    def send_much(path, content):
+        headers = {"Authorization": f"Bearer {token}"}
+        connection = http.client.HTTPConnection(room.address, source_address=("127.0.0.2", 0))
+        while not is_over.is_set():
+            connection.request("POST", path, content(), headers)
+            response = connection.getresponse()
+            response.read()
+            statuses.append(response.status)
+        connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        ended = [
+            pool.submit(send_much, "/api/report", lambda: json.dumps(a_report(failed=[ECHO]))),
+            pool.submit(send_much, "/api/report", lambda: b"x" * 15_000),
+            pool.submit(send_much, "/api/join", lambda: b'{"code": "WRONG1"}'),
+        ]
+        try:
+            yield statuses
+        finally:
+            is_over.set()
+        for one in ended:
+            one.result(WAIT)
+
+
+@pytest.mark.thorough
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="only there, 127.0.0.2 is another address")
+def test_thirty_learners_check_and_two_pages_show_every_report_within_a_second(workshop, tmp_path):
+    room = Room(workshop, tmp_path)
+    first = Learner(
+        copy_repository(tmp_path / "0", {"workshop", "harness", "steps", "pyproject.toml"})
+    )
+    for step in STEPS[2:]:
+        shutil.rmtree(first.clone / "steps" / step.name)
+    write_files(find_exercise("1").start, first.folder)
+    first("check", "1")  # so that what it compiles is copied, too
+    clones = [shutil.copytree(first.clone, tmp_path / str(number)) for number in range(1, 30)]
+    learners = [first, *map(Learner, clones)]
+    folders = [learner.clone / "attempts/.board" for learner in learners]
+    for number, folder in enumerate(folders):
+        room.join(number, folder)
+    sent = []  # when each report was made: the file is written before anything is sent
+
+    def check(number):
+        code, output = learners[number]("check", "1")
+        assert code == 1 and "Fix this first: the page names the step" in output
+        sent.append((number + 1, (folders[number] / "last.json").stat().st_mtime))
+
+    async def check_all(numbers):
+        with ThreadPoolExecutor(2) as pool:  # as many as there are cores
+            calls = [asyncio.to_thread(lambda n=n: pool.submit(check, n).result()) for n in numbers]
+            await asyncio.gather(*calls)
+
+    async def look(browser):
+        pages = [await open_board(browser, room.page) for _ in range(2)]
+        for page in pages:
+            await expect(page.get_by_role("row")).to_have_count(31)
+        await check_all(range(30))
+        for page in pages:
+            took = delays(await rows_seen(page, 30, lambda learner, runs: runs == 1), sent)
+            assert took[int(0.95 * len(took))] < 1, took
+
+        room.kill()
+        await check_all(range(3))  # the board is away: the checks say the same
+        room.start()
+        await check_all(range(3))
+        for page in pages:
+            await expect(page.get_by_role("status")).to_have_text("Connected")
+            await rows_seen(page, 3, lambda learner, runs: runs == 3)
+            seen = await page.evaluate("seen")
+            for number in (1, 2, 3):
+                runs = [runs for learner, runs, _ in seen if learner == number]
+                assert runs == sorted(runs) and runs[-1] == 3, runs
+
+        with flood(room, folders[0]) as answers:
+            wait_until(lambda: len(answers) > 50, "the flood")
+            sent.clear()
+            for number in range(10, 15):
+                report = a_report("02_install", passed=["the page names the step"])
+                reporting.note(report, folders[number])
+                sent.append((number + 1, time.time()))
+                await asyncio.to_thread(reporting.send, folders[number])
+            for page in pages:
+                seen = await rows_seen(page, 5, lambda learner, runs: learner > 10 and runs == 2)
+                took = delays(seen, sent)
+                assert took[-1] < 1, took
+        assert {answer for answer in answers if answer >= 500} == set()
+
+    in_browser(look)
+    runs = room.runs()
+    assert all(
+        runs[f"learner {n}"] == (3 if n < 3 else 2 if 10 <= n < 15 else 1) for n in range(1, 30)
+    )
+
+
+async def rows_seen(page, count, condition):
+    """What a page has shown, once it has shown that many rows of which something is true."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        seen = [row for row in await page.evaluate("seen") if condition(*row[:2])]
+        if len(seen) == count:
+            return seen
+        assert len(seen) < count and time.monotonic() < deadline, seen
+        await asyncio.sleep(0.05)
+
+
+def delays(seen, sent):
+    """How many seconds passed from each report to its row on a page, the longest last."""
+    shown = {learner: at for learner, _, at in seen}
+    return sorted(shown[learner] - at for learner, at in sent)

@@ -42,10 +42,10 @@ function cell(exercise, row) {
   if (isHere) made.setAttribute("aria-current", "true");
   if (!found) return made;
   if (found.done && !found.failed) {
-    made.append(element("span", "✓", "done"), element("span", "done", "hidden"));
+    made.append(element("span", "✓", "done"), element("span", " done", "hidden"));
   } else {
     made.append(element("span", `${found.passed}/${found.passed + found.failed}`, "failing"));
-    made.append(element("span", "checks pass", "hidden"));
+    made.append(element("span", " checks pass", "hidden"));
   }
   return made;
 }
@@ -131,7 +131,10 @@ function take(frame) {
     showHands();
     last = frame.first + frame.messages.length - 1;
   } else if (frame.gap) {
-    start(); // the board has restarted, or this page was away for too long
+    // The board has restarted, or this page was away for too long.
+    ws.close();
+    ws = undefined;
+    start();
   } else {
     tries = 0;
     say("Connected");
