@@ -7,6 +7,8 @@ the file anew with these rows only.
 import json
 import os
 
+from workshop import environment
+
 KIND = "quart-websocket-workshop board"
 
 
@@ -45,12 +47,16 @@ class Saved:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         new = path.with_name(f"{path.name}.new")
         try:
+            with path.open("a") as file:
+                if not environment.is_locked(file):
+                    raise BoardProblem(f"another board keeps its class in {path.name}: stop that")
             # Only for this user: the class code lets people in.
             opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(opened, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
             new.replace(path)
             self.file = path.open("a", encoding="utf-8", newline="\n")
+            environment.is_locked(self.file)  # until this process ends
         except OSError as error:
             raise BoardProblem(f"{path.name} cannot be written to: {error.strerror}") from None
 

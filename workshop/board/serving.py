@@ -3,31 +3,20 @@
 import contextlib
 import os
 import secrets
-import socket
 import sys
 
 from workshop import serving
 from workshop.board import saving
-from workshop.board.saving import BoardProblem
+from workshop.kit.offer import EVERYWHERE, address_in_the_room
 
 FIRST_PORT = 5050
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # none that looks like another one
 CODE_LENGTH = 6
-EVERYWHERE = "0.0.0.0"
 
 
 def new_code():
     """A class code: short enough to type, and too long to guess at five attempts a second."""
     return "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
-
-
-def lan_address():
-    """This machine's address on its network, as far as it can be told; "" if there is none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-        # An address of no network. To "connect" a UDP socket chooses a route, and sends nothing.
-        probe.connect(("192.0.2.1", 9))
-        return probe.getsockname()[0]
-    return ""
 
 
 class Session:
@@ -41,14 +30,12 @@ class Session:
         self.code = code or new_code()
         self.file = saving.Saved(save, self.code, rows) if save else None
         self.port = serving.chosen_port(port, FIRST_PORT)
-        address = lan_address() if lan else ""
-        self.host = f"{address or serving.HOST}:{self.port}"
+        self.host = f"{address_in_the_room() if lan else serving.HOST}:{self.port}"
         self.page = f"http://{serving.HOST}:{self.port}/#{self.code}"
         self.listener = serving.listen(self.port, EVERYWHERE if lan else serving.HOST)
-        origins = f"http://{address}:{self.port}" if address else ""
-        listed = os.environ.get("QUART_ORIGINS", "")
+        origins = f"http://{self.host} {os.environ.get('QUART_ORIGINS', '')}"
         self.board = Board(self.code, rows, self.keep, self.host)
-        self.app = create_app(self.board, f"{origins} {listed}")
+        self.app = create_app(self.board, origins)
 
     def keep(self, row):
         """Write a row to the file, if there is one; the board goes on if that is not possible."""
@@ -83,6 +70,3 @@ class Session:
             self.listener.close()
             if self.file:
                 self.file.close()
-
-
-__all__ = ["BoardProblem", "Session", "lan_address", "new_code"]
