@@ -38,7 +38,7 @@ function clock(seconds) {
 function cell(exercise, row) {
   const found = row.exercises[exercise.id];
   const isHere = row.exercise === exercise.id;
-  const made = element("td", "", isHere ? "here" : "");
+  const made = element("td", "", isHere ? "exercise here" : "exercise");
   if (isHere) made.setAttribute("aria-current", "true");
   if (!found) return made;
   if (found.done && !found.failed) {
