@@ -24,9 +24,9 @@ from harness import inprocess
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
 from workshop import reporting
-from workshop.board import lessons
 from workshop.board.app import Board, create_app
 from workshop.board.learners import Learners
+from workshop.board.serving import settings
 from workshop.checking import Check
 from workshop.steps import find_exercise
 
@@ -132,7 +132,7 @@ def class_of(size):
             learners.report(token, found(step, first, LESSON + 600 * step + 60 * again))
         learners.hand(token, number in (2, 5))
     app = create_app(Board("K7M2QX", learners.rows.values(), address="192.168.1.20:5050"))
-    app.settings, app.errors = lessons.server_settings(), []
+    app.settings, app.errors = settings(), []
     return app
 
 

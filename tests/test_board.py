@@ -28,8 +28,9 @@ from harness.missing import missing
 from workshop import reporting
 from workshop.board import exercises, lessons, saving
 from workshop.board.app import ATTEMPTS, POLICY, Board, create_app
+from workshop.board.connections import PER_ADDRESS
 from workshop.board.learners import RATE, Learners, Refused, clean_name
-from workshop.board.serving import Session
+from workshop.board.serving import Session, settings
 from workshop.checking import Check
 from workshop.commands.learner import tell_and_report
 from workshop.steps import find_exercise, write_files
@@ -433,7 +434,7 @@ class Served:
     def __init__(self, rows=()):
         self.board = Board(CODE, rows, address="192.0.2.7:5050")
         app = create_app(self.board)
-        app.settings, app.errors = lessons.server_settings(), []
+        app.settings, app.errors = settings(), []
         self.server = LiveServer(app)
         self.server.start()
         self.host = self.server.host
@@ -475,6 +476,16 @@ def test_a_slow_board_does_not_hold_up_a_check(tmp_path, monkeypatch):
             took.append(time.perf_counter() - began)
         assert min(took) < 0.05, took
     assert len(reporting._unsent(folder)) == 5
+
+
+def test_one_machine_cannot_take_all_connections(served):
+    host, port = served.host.split(":")
+    opened = [socket.create_connection((host, port)) for _ in range(PER_ADDRESS + 5)]
+    connections = served.server.server.server_state.connections
+    wait_until(lambda: len(connections) == PER_ADDRESS, "the end of what is too much")
+    for one in opened:
+        one.close()
+    wait_until(lambda: not connections, "the end of all")
 
 
 def test_what_could_not_be_sent_is_sent_next_time_in_order(served, tmp_path):

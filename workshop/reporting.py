@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "attempts/.board"  # which git ignores, and `start` leaves alone
 DEFAULT_PORT = 5050
 ANSWER_SECONDS = 5  # for the board to answer
+MOST_SECONDS = 60  # after which the rest waits for the next time
 TRIES, PAUSE = 20, 0.5  # how often to ask a board that has too much to do, and seconds in between
 LONGEST_NAME = 100  # characters; a board allows fewer
 MOST_UNSENT = 100  # reports; older ones are dropped
@@ -229,8 +230,10 @@ def send(folder=FOLDER):
 
     Two processes may do so at once, since the board counts a report with the same id once.
     """
-    joined = read_joined(folder)
+    joined, until = read_joined(folder), time.monotonic() + MOST_SECONDS
     for path in _unsent(folder) if joined else ():
+        if time.monotonic() > until:
+            return
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:  # another process has sent it

@@ -19,6 +19,14 @@ def new_code():
     return "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
 
 
+def settings():
+    """How the board is served: as step 7's app is, with fewer connections for each machine."""
+    from workshop.board.connections import BoundedHTTP
+    from workshop.board.lessons import server_settings
+
+    return {**server_settings(), "http": BoundedHTTP, "proxy_headers": False}
+
+
 class Session:
     """A board that is about to be served: where, with which code, and kept in which file."""
 
@@ -32,7 +40,10 @@ class Session:
         self.port = serving.chosen_port(port, FIRST_PORT)
         self.host = f"{address_in_the_room() if lan else serving.HOST}:{self.port}"
         self.page = f"http://{serving.HOST}:{self.port}/#{self.code}"
-        self.listener = serving.listen(self.port, EVERYWHERE if lan else serving.HOST)
+        try:
+            self.listener = serving.listen(self.port, EVERYWHERE if lan else serving.HOST)
+        except OSError:
+            raise serving.PortTaken(f"port {self.port} is taken: try another --port") from None
         origins = f"http://{self.host} {os.environ.get('QUART_ORIGINS', '')}"
         self.board = Board(self.code, rows, self.keep, self.host)
         self.app = create_app(self.board, origins)
@@ -54,15 +65,12 @@ class Session:
         """Serve the board until Ctrl-C; `announce` is called once it listens."""
         import uvicorn
 
-        from workshop.board.lessons import server_settings
-
         class Server(uvicorn.Server):
             async def startup(self, sockets=None):
                 await super().startup(sockets)
                 announce()
 
-        settings = {**server_settings(), "proxy_headers": False}
-        config = uvicorn.Config(self.app, lifespan="on", log_level="warning", **settings)
+        config = uvicorn.Config(self.app, lifespan="on", log_level="warning", **settings())
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 Server(config).run(sockets=[self.listener])

@@ -138,7 +138,9 @@ def board(lan, save, no_browser, port):
         words = "is served again" if session.is_continued else "is served"
         click.echo(f"The board {words} at {session.page} (Ctrl-C stops it).")
         click.echo(f"Learners type:  {COMMAND} join {session.host} {session.code}")
-        if lan:
+        if lan and session.host.startswith("127."):
+            click.echo("This machine has no network now, so nobody else can reach the board.")
+        elif lan:
             click.echo("Everyone on this network can reach it. To join or to look takes the code.")
             click.echo("It speaks plain HTTP, so others on this network could read what is sent.")
             click.echo("If this machine's firewall asks, allow it: only here, not for learners.")
