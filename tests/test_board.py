@@ -536,7 +536,7 @@ def test_a_learner_joins_checks_raises_a_hand_and_leaves(served, learner):
     assert code == 1 and "type `python3 -m workshop leave` first" in output
     write_files(find_exercise("1").start, learner.folder)
     code, output = learner("check", "1")
-    assert code == 1 and f"Reported to the board at {served.host}" in output
+    assert code == 1 and f"Reporting this to the board at {served.host}" in output
     first = re.search("Fix this first: (.*)", output)[1]
     wait_until(lambda: rows[1]["exercise"], "the report")
     assert rows[1]["exercises"]["01_structure"]["first"] == first

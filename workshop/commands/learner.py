@@ -254,7 +254,7 @@ def tell_and_report(exercise, checks):
     seen = []
     passes = tell(exercise, (seen.append(check) or check for check in checks))
     if address := reporting.report(exercise.id, seen):
-        click.echo(f"Reported to the board at {address}. To stop this: {COMMAND} leave")
+        click.echo(f"Reporting this to the board at {address}. To stop: {COMMAND} leave")
     elif address := reporting.ended():
         click.echo(f"The board at {address} doesn't know you any more, so nothing was reported.")
         click.echo(f"To join again: {COMMAND} join {address} CODE")
