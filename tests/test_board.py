@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from click.testing import CliRunner
 from playwright.async_api import async_playwright, expect
 from quart.testing import WebsocketResponseError
 from repo import ROOT, STEPS, Learner, copy_repository, free_port, new_learner
@@ -32,6 +33,8 @@ from workshop.board.connections import PER_ADDRESS
 from workshop.board.learners import RATE, Learners, Refused, clean_name
 from workshop.board.serving import Session, settings
 from workshop.checking import Check
+from workshop.cli import main_group
+from workshop.commands import board as commands
 from workshop.commands.learner import tell_and_report
 from workshop.steps import find_exercise, write_files
 
@@ -413,6 +416,20 @@ def test_what_cannot_be_done_is_one_sentence(learner, arguments, told):
     code, output = learner(*arguments)
     assert code != 0 and told in output
     assert not (learner.clone / "attempts").exists()
+
+
+@pytest.mark.parametrize(("answer", "joins"), [("n", False), ("", False), ("y", True)])
+def test_join_says_what_will_be_sent_and_asks_before_anything_is(answer, joins, monkeypatch):
+    asked = []
+    monkeypatch.setattr(commands, "can_ask", lambda: True)
+    monkeypatch.setattr(reporting, "read_joined", lambda: None)
+    monkeypatch.setattr(reporting, "join", lambda *words: asked.append(words) or "Learner 1")
+    result = CliRunner().invoke(main_group, ["join", "192.0.2.7", CODE], input=f"{answer}\n")
+    before = result.output.partition("Join? [y/N]")[0]
+    assert "the name of each check that ran" in before and "Never sent: your code" in before
+    assert asked == ([("192.0.2.7:5050", CODE, None)] if joins else [])
+    assert result.exit_code == (0 if joins else 1)
+    assert ("Nothing was sent." in result.output) != joins
 
 
 def test_leave_without_join_and_show_need_no_board(learner):

@@ -8,6 +8,7 @@ import click
 
 from workshop import steps
 from workshop.commands import COMMAND, port_option
+from workshop.commands.learner import can_ask
 
 ASKS_FOR = "join takes the ADDRESS and the CODE that the board shows, or --show"
 
@@ -47,7 +48,7 @@ def join(address, code, name, yes, show):
     click.echo("Never sent: your code, what it prints, paths, the name of this machine or account.")
     click.echo("It is sent over plain HTTP, so others on this network could read it.")
     if not yes:
-        if not sys.stdin or not sys.stdin.isatty():
+        if not can_ask():
             raise click.ClickException("nobody can be asked here: add --yes if you agree")
         if not click.confirm("Join?"):
             click.echo("Nothing was sent.")
