@@ -169,6 +169,42 @@ def teaching(terminal):
     yield "release", terminal.taken()
 
 
+def in_class(terminal):
+    """An instructor starts a board; alice joins it, checks, raises her hand, and leaves."""
+    workshop, save = "python3 -m workshop", terminal.clone / "class.board"
+    shown = {}
+
+    def take(name):
+        text = terminal.taken().replace(" --no-browser", "").replace(str(save), save.name)
+        text = re.sub(r"(?<=/#)\w{6}\b", "K7M2QX", text)  # the code of an example
+        text = re.sub(r"(?<= join )\S+ \w{6}\b", "192.168.1.20:5050 K7M2QX", text)
+        text = re.sub(r"(?<=board at )[\d.]+:\d+", "192.168.1.20:5050", text)
+        text = re.sub(r"(?<=127\.0\.0\.1:)\d+", "5050", text)
+        text = re.sub(r'(?<="id": ")\w+', "5f0c1e9a7b3d2846", text)
+        shown[name] = re.sub(r'(?<="time": )\d+', "1767609000", text)
+
+    def learner(_, port):
+        _, code = json.loads(save.read_text(encoding="utf-8").partition("\n")[0]).values()
+        Scene(f"{workshop} join 127.0.0.1:{port} {code} --as alice --yes").play(terminal)
+        terminal.run(f"{workshop} start 3")
+        terminal.run(f"{workshop} check")
+        terminal.taken()
+        terminal.run(f"{workshop} join --show")
+        take("report")
+        terminal.run(f"{workshop} hand up")
+        terminal.run(f"{workshop} leave")
+        take("hand")
+        terminal.run(f"{workshop} join 127.0.0.1:{port} {code} --as alice --yes")
+        take("join")
+        return ""
+
+    terminal.folder = terminal.clone
+    terminal.serve(f"{workshop} board --lan --no-browser", "in memory only")
+    take("board")
+    terminal.serve(f"{workshop} board --save {save} --no-browser", "can.", learner)
+    yield from shown.items()
+
+
 QUART, SERVE = "quart --app websocket run", "python serve.py"
 FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.1 --megabytes 20"}
 FILES = {
@@ -203,6 +239,7 @@ ACTS = {
     "scaled_out": scaled_out,
     "learning": learning,
     "teaching": teaching,
+    "in_class": in_class,
     "snippets": run_snippets.scenes,
     "mistakes": run_mistakes.scenes,
 }

@@ -1,4 +1,4 @@
-"""Make the pictures of the docs from the real steps in a real browser.
+"""Make the pictures of the docs from the real steps and the real board, in a real browser.
 
 Usage: python docs/pictures.py
 
@@ -23,6 +23,12 @@ sys.path.append(str(ROOT))
 from harness import inprocess
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
+from workshop import reporting
+from workshop.board.app import Board, create_app
+from workshop.board.learners import Learners
+from workshop.board.serving import settings
+from workshop.checking import Check
+from workshop.steps import find_exercise
 
 TWO_TABS = """
 <!doctype html><html lang="en"><title>Two tabs</title>
@@ -102,6 +108,51 @@ async def two_tabs(page, server):
     return await shown(tabs[0].locator("body"))
 
 
+LESSON = 1767608100  # when the lesson in the pictures of the board begins, in seconds since 1970
+NAMES = (
+    *("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"),
+    *("ken", "laura", "mike", "nina", "olivia", "peggy", "quinn", "rupert", "sybil", "trent"),
+    *("ursula", "victor", "wendy", "xavier", "yves", "zoe", "anna", "ben", "clara", "dora"),
+)
+# Where each learner is, in turn: the step, and which of its own checks fails first, if any does.
+WHERE = [(3, 1), (4, None), (3, 0), (5, 3), (3, 1), (2, 0), (4, 2), (3, None), (5, 3), (3, 1)]
+
+
+def class_of(size):
+    """The app of a board with a class of that size, which is in the middle of a lesson."""
+    learners = Learners()
+    for number, name in enumerate(NAMES[:size]):
+        learner, token = learners.join(name)
+        learners.rows[learner]["joined"] = LESSON
+        step, first = WHERE[number % len(WHERE)]
+        for done in range(1, step):
+            learners.buckets.clear()  # a lesson in a moment
+            learners.report(token, found(done, None, LESSON + 600 * done))
+        for again in range(1 + number % 4):
+            learners.report(token, found(step, first, LESSON + 600 * step + 60 * again))
+        learners.hand(token, number in (2, 5))
+    app = create_app(Board("K7M2QX", learners.rows.values(), address="192.168.1.20:5050"))
+    app.settings, app.errors = settings(), []
+    return app
+
+
+def found(step, first, when):
+    """The report of a check of a step, of whose own checks one fails or none."""
+    exercise = find_exercise(str(step))
+    words = [name.removeprefix("test_").replace("_", " ") for name in sorted(exercise.own_tests)]
+    checks = [Check(each, "failed" if i == first else "passed") for i, each in enumerate(words)]
+    return {**reporting.made_of(exercise.id, checks), "time": when}
+
+
+async def board(page, server, height):
+    """The board's page, as a projector shows it."""
+    await page.set_viewport_size({"width": 1280, "height": height})
+    await page.goto(f"{server.url}#K7M2QX")
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await expect(page.get_by_role("rowheader", name="hand up")).to_have_count(2)
+    return await shown(page.locator("header"))
+
+
 SCENES = {
     "step_1": ("01_structure", one_page),
     "step_2": ("02_install", one_page),
@@ -109,16 +160,20 @@ SCENES = {
     "step_4": ("04_javascript", one_page),
     "two_tabs": ("05_broadcast", two_tabs),
     "gap": ("06_resume", gap),
+    "board": (functools.partial(class_of, 8), functools.partial(board, height=330)),
+    "board_30": (functools.partial(class_of, 30), functools.partial(board, height=720)),
 }
 
 
 async def make(browser):
     """Make all pictures: yields the name of each, its PNG in bytes, its text, and its font."""
-    for name, (step, scene) in SCENES.items():
-        load = functools.partial(inprocess.load, ROOT / "steps" / step)
+    for name, (what, scene) in SCENES.items():
+        load = what if callable(what) else functools.partial(inprocess.load, ROOT / "steps" / what)
         server = LiveServer(load(), load)
         server.start()
-        context = await browser.new_context(device_scale_factor=2, color_scheme="light")
+        context = await browser.new_context(
+            device_scale_factor=2, color_scheme="light", locale="en-GB", timezone_id="UTC"
+        )
         page = await context.new_page()
         text, font = await scene(page, server)
         await page.evaluate("document.activeElement.blur()")

@@ -3,7 +3,17 @@
 import click
 
 from workshop import environment, machine, serving, steps
-from workshop.commands import COMMAND, classroom, kit, lab, learner, maintenance, quiz, site
+from workshop.commands import (
+    COMMAND,
+    board,
+    classroom,
+    kit,
+    lab,
+    learner,
+    maintenance,
+    quiz,
+    site,
+)
 from workshop.learner import LearnerProblem
 
 PROBLEMS = (serving.PortTaken, LearnerProblem, environment.EnvironmentFailed, steps.UnknownFile)
@@ -18,13 +28,15 @@ class Commands(click.Group):
 
     def invoke(self, context):
         """Run a command; what is in its way becomes one sentence and an exit code."""
+        from workshop.board.saving import BoardProblem
         from workshop.branches import BranchProblem
+        from workshop.reporting import ReportProblem
 
         try:
             return super().invoke(context)
         except steps.UnknownTarget as problem:
             raise click.UsageError(str(problem)) from None
-        except (*PROBLEMS, BranchProblem) as problem:
+        except (*PROBLEMS, BoardProblem, BranchProblem, ReportProblem) as problem:
             raise click.ClickException(str(problem)) from None
 
 
@@ -49,6 +61,7 @@ def main_group(context):
 for command in (
     *(learner.run, learner.start, learner.check, learner.hint, learner.diff),
     *(quiz.quiz, learner.doctor),
+    *(board.join, board.leave, board.hand, board.board),
     *(maintenance.test, classroom.branches, classroom.release, classroom.answers),
     kit.kit,
     *(lab.fault, site.docs, site.notebooks, lab.bench, maintenance.carry),

@@ -95,7 +95,7 @@ def _alone():
     with MUTEX.open("a") as lock:
         deadline = time.monotonic() + WAIT_SECONDS
         has_said_so = False
-        while not _is_locked(lock):
+        while not is_locked(lock):
             if time.monotonic() > deadline:
                 raise EnvironmentFailed("another command has been making it for too long: end that")
             if not has_said_so:
@@ -105,7 +105,7 @@ def _alone():
         yield lock
 
 
-def _is_locked(lock):
+def is_locked(lock):
     """Whether this process has the lock, which the system gives back when the process ends."""
     try:
         if os.name == "nt":

@@ -203,8 +203,11 @@ def any_free_port():
     return free_port(random.randrange(20_000, 32_000))
 
 
-def listen(port):
-    """A socket that listens on a port of 127.0.0.1; raises OSError if another program does."""
+def listen(port, host=HOST):
+    """A socket that listens on a port of 127.0.0.1, or of another address.
+
+    Raises OSError if another program does.
+    """
     listener = socket.socket()
     try:
         if os.name == "nt":
@@ -212,7 +215,7 @@ def listen(port):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen(128)
     except OSError:
         listener.close()

@@ -226,11 +226,11 @@ def check(exercise, watch, live, thorough):
     checker = Checker(FOLDER, chosen.tests, live, thorough, exercise=chosen)
     try:
         if not watch:
-            sys.exit(0 if tell(chosen, checker.check()) else 1)
+            sys.exit(0 if tell_and_report(chosen, checker.check()) else 1)
         saves = learner.Saves(lambda: checker.interrupt())
         while True:
             with suppress(Interrupted):
-                tell(chosen, checker.check(warm_up_again=True))
+                tell_and_report(chosen, checker.check(warm_up_again=True))
                 click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
             names = saves.wait()
             if machine.is_terminal(sys.stdout):
@@ -245,6 +245,20 @@ def check(exercise, watch, live, thorough):
         sys.exit(130)
     finally:
         checker.close()
+
+
+def tell_and_report(exercise, checks):
+    """Print checks as they come, and report them if a board was joined; whether all pass."""
+    from workshop import reporting
+
+    seen = []
+    passes = tell(exercise, (seen.append(check) or check for check in checks))
+    if address := reporting.report(exercise.id, seen):
+        click.echo(f"Reporting this to the board at {address}. To stop: {COMMAND} leave")
+    elif address := reporting.ended():
+        click.echo(f"The board at {address} doesn't know you any more, so nothing was reported.")
+        click.echo(f"To join again: {COMMAND} join {address} CODE")
+    return passes
 
 
 @click.command()
