@@ -6,14 +6,12 @@ import http.client
 import inspect
 import json
 import os
-import re
 import shutil
 import socket
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from axe_playwright_python.async_playwright import Axe
 from click.testing import CliRunner
 from playwright.async_api import async_playwright, expect
 from quart.testing import WebsocketResponseError
-from repo import ROOT, STEPS, Learner, copy_repository, free_port, new_learner
+from repo import ROOT, STEPS, Learner, copy_repository, free_port
 
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
@@ -53,8 +51,21 @@ def a_report(exercise="03_echo", failed=(), passed=(ECHO,), **more):
 
 
 @pytest.fixture
-def learner(tmp_path_factory):
-    return new_learner(tmp_path_factory)
+def typed(tmp_path, monkeypatch):
+    """Type a command in this process: its exit code and output; `.folder` is the learner's."""
+    folder = tmp_path / "attempts/.board"
+    for function in vars(reporting).values():
+        if reporting.FOLDER in (defaults := getattr(function, "__defaults__", None) or ()):
+            mine = tuple(folder if value == reporting.FOLDER else value for value in defaults)
+            monkeypatch.setattr(function, "__defaults__", mine)
+
+    def typed(*words):
+        result = CliRunner().invoke(main_group, words)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result
+        return result.exit_code, result.output
+
+    typed.folder = folder
+    return typed
 
 
 @pytest.fixture
@@ -412,17 +423,16 @@ def test_a_file_that_is_not_a_boards_is_left_alone(tmp_path, content):
         (["board", "--save", "nowhere/at/all"], "cannot be written to"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(learner, arguments, told):
-    code, output = learner(*arguments)
+def test_what_cannot_be_done_is_one_sentence(typed, arguments, told):
+    code, output = typed(*arguments)
     assert code != 0 and told in output
-    assert not (learner.clone / "attempts").exists()
+    assert not typed.folder.parent.exists()
 
 
 @pytest.mark.parametrize(("answer", "joins"), [("n", False), ("", False), ("y", True)])
-def test_join_says_what_will_be_sent_and_asks_before_anything_is(answer, joins, monkeypatch):
+def test_join_says_what_will_be_sent_and_asks_before_anything_is(answer, joins, typed, monkeypatch):
     asked = []
     monkeypatch.setattr(commands, "can_ask", lambda: True)
-    monkeypatch.setattr(reporting, "read_joined", lambda: None)
     monkeypatch.setattr(reporting, "join", lambda *words: asked.append(words) or "Learner 1")
     result = CliRunner().invoke(main_group, ["join", "192.0.2.7", CODE], input=f"{answer}\n")
     before = result.output.partition("Join? [y/N]")[0]
@@ -432,10 +442,10 @@ def test_join_says_what_will_be_sent_and_asks_before_anything_is(answer, joins, 
     assert ("Nothing was sent." in result.output) != joins
 
 
-def test_leave_without_join_and_show_need_no_board(learner):
-    code, output = learner("leave")
+def test_leave_without_join_and_show_need_no_board(typed):
+    code, output = typed("leave")
     assert code == 0 and "You haven't joined a board" in output
-    code, output = learner("join", "--show")
+    code, output = typed("join", "--show")
     assert code == 0
     shown = json.loads(output[output.index("{") : output.rindex("}") + 1])
     assert set(shown) == {"id", "exercise", "checks", "time"}
@@ -530,39 +540,37 @@ def test_what_is_not_sent_is_limited(tmp_path):
     assert len(reporting._unsent(folder)) == reporting.MOST_UNSENT
 
 
-def test_a_learner_whom_the_board_forgot_is_told_so_once(served, tmp_path, monkeypatch, capsys):
-    folder = tmp_path / "attempts/.board"
-    served.join("alice", folder)
+def test_a_learner_whom_the_board_forgot_is_told_so_once(served, typed, capsys):
+    served.join("alice", typed.folder)
     served.board.learners.by_token.clear()
-    reporting.note(a_report(), folder)
-    reporting.send(folder)
-    for name in ("report", "ended"):
-        monkeypatch.setattr(reporting, name, partial(getattr(reporting, name), folder=folder))
+    reporting.note(a_report())
+    reporting.send()
     for expected in (True, False):
         tell_and_report(find_exercise("1"), [Check("the page names the step", "failed")])
         assert ("doesn't know you any more" in capsys.readouterr().out) == expected
-    assert not folder.parent.exists()
+    assert not typed.folder.parent.exists()
 
 
-def test_a_learner_joins_checks_raises_a_hand_and_leaves(served, learner):
+def test_a_learner_joins_checks_raises_a_hand_and_leaves(served, typed, capsys):
     rows = served.board.learners.rows
-    code, output = learner("join", served.host, CODE, "--as", "alice", "--yes")
+    code, output = typed("join", served.host, CODE, "--as", "alice", "--yes")
     assert code == 0, output
     assert "Never sent: your code" in output and "You have joined as alice" in output
-    code, output = learner("join", served.host, CODE, "--yes")
+    code, output = typed("join", served.host, CODE, "--yes")
     assert code == 1 and "type `python3 -m workshop leave` first" in output
-    write_files(find_exercise("1").start, learner.folder)
-    code, output = learner("check", "1")
-    assert code == 1 and f"Reporting this to the board at {served.host}" in output
-    first = re.search("Fix this first: (.*)", output)[1]
+    secret = {"reason": "SECRET", "printed": "SECRET", "test": "SECRET"}
+    assert not tell_and_report(find_exercise("3"), [Check(ECHO, "failed", **secret)])
+    assert f"Reporting this to the board at {served.host}" in capsys.readouterr().out
     wait_until(lambda: rows[1]["exercise"], "the report")
-    assert rows[1]["exercises"]["01_structure"]["first"] == first
-    last = learner("join", "--show")[1]
-    assert f'"{first}": "failed"' in last and str(learner.clone) not in last
-    assert learner("hand", "up")[0] == 0 and rows[1]["hand"]
-    code, output = learner("leave")
+    assert rows[1]["exercises"]["03_echo"]["first"] == ECHO
+    shown = typed("join", "--show")[1]
+    assert f'"{ECHO}": "failed"' in shown and "SECRET" not in shown
+    for direction in ("up", "down"):
+        assert typed("hand", direction) == (0, f"Your hand is {direction}.\n")
+        assert bool(rows[1]["hand"]) == (direction == "up")
+    code, output = typed("leave")
     assert code == 0 and "your row is removed" in output
-    assert rows == {} and not (learner.clone / "attempts").exists()
+    assert rows == {} and not typed.folder.parent.exists()
 
 
 def wait_until(condition, what):
@@ -650,71 +658,73 @@ async def findings(page):
     return found
 
 
-def test_thirty_rows_can_be_read_from_the_last_row_and_fit_a_phone():
-    served = Served(a_class(30))
+async def thirty_rows_can_be_read_from_the_last_row_and_fit_a_phone(browser, served):
+    page = await open_board(browser, served.page, viewport={"width": 1280, "height": 720})
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await expect(page.get_by_role("row")).to_have_count(31)
+    assert await page.evaluate(OUTSIDE) == []
+    assert await page.evaluate(SMALLEST) >= READABLE
+    await expect(page.get_by_text("Hands up: learner with a name")).to_be_visible()
+    most = await page.get_by_role("region", name="To fix first").get_by_role("listitem").all()
+    assert len(most) == 3
+    assert f"{ECHO} (3 Echo, 10 learners)" in await most[1].inner_text()
+    await expect(page.get_by_role("columnheader", name="3 Echo", exact=True)).to_be_visible()
+    row = page.get_by_role("row", name="learner with a name 1 ✓")
+    await expect(row).to_contain_text(ECHO)
+    await expect(row.get_by_role("cell", name="✓ done")).to_have_count(2)
+    await expect(row.locator("[aria-current=true]")).to_have_text("0/1 checks pass")
+    await page.set_viewport_size({"width": 390, "height": 800})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.problems == []
 
-    async def look(browser):
-        page = await open_board(browser, served.page, viewport={"width": 1280, "height": 720})
-        await expect(page.get_by_role("status")).to_have_text("Connected")
-        await expect(page.get_by_role("row")).to_have_count(31)
-        assert await page.evaluate(OUTSIDE) == []
-        assert await page.evaluate(SMALLEST) >= READABLE
-        await expect(page.get_by_text("Hands up: learner with a name")).to_be_visible()
-        most = await page.get_by_role("region", name="To fix first").get_by_role("listitem").all()
-        assert len(most) == 3
-        assert f"{ECHO} (3 Echo, 10 learners)" in await most[1].inner_text()
-        await expect(page.get_by_role("columnheader", name="3 Echo", exact=True)).to_be_visible()
-        row = page.get_by_role("row", name="learner with a name 1 ✓")
-        await expect(row).to_contain_text(ECHO)
-        await expect(row.get_by_role("cell", name="✓ done")).to_have_count(2)
-        await expect(row.locator("[aria-current=true]")).to_have_text("0/1 checks pass")
-        await page.set_viewport_size({"width": 390, "height": 800})
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.problems == []
+
+def test_the_page_works_in_a_browser(served, tmp_path):
+    full = Served(a_class(30))
+
+    async def look(browser):  # one browser, since to start it takes long
+        await thirty_rows_can_be_read_from_the_last_row_and_fit_a_phone(browser, full)
+        await a_page_asks_for_the_code_and_is_live_even_after_a_sleep(browser, served, tmp_path)
 
     try:
         in_browser(look)
     finally:
-        served.server.stop()
+        full.server.stop()
 
 
-def test_a_page_asks_for_the_code_and_is_live_even_after_a_sleep(served, tmp_path):
+async def a_page_asks_for_the_code_and_is_live_even_after_a_sleep(browser, served, tmp_path):
     folder = tmp_path / "board"
 
     async def send(report):
         reporting.note(report, folder)
         await asyncio.to_thread(reporting.send, folder)
 
-    async def look(browser):
-        page = await open_board(browser, served.server.url)
-        await page.clock.install()
-        await page.goto(served.server.url)
-        await page.keyboard.type("wrong")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("status")).to_have_text("The class code is wrong.")
-        await page.get_by_label("Class code").fill(CODE.lower())
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("status")).to_have_text("Connected")
-        await expect(page.get_by_text("Nobody has joined yet.")).to_be_visible()
-        await asyncio.to_thread(served.join, "<b>alice</b>", folder)
-        row = page.get_by_role("row", name="<b>alice</b>")
-        await send(a_report(failed=[ECHO]))
-        await expect(row).to_contain_text(ECHO)
-        await expect(page.get_by_role("listitem")).to_contain_text("1 learner")
-        await asyncio.to_thread(reporting.tell, "hand", {"up": True}, folder)
-        await expect(page.get_by_text("Hands up: <b>alice</b>")).to_be_visible()
-        assert await findings(page) == []
-        before = len(page.sockets)
-        await page.clock.fast_forward(3_600_000)
-        await send(a_report(failed=[ORDER]))
-        await expect(row).to_contain_text(ORDER)
-        assert len(page.sockets) == before + 1
-        assert f"log={served.board.log.name}&last=3" in page.sockets[-1]
-        assert [runs for _, runs, _ in await page.evaluate("seen")] == [0, 1, 1, 2]
-        await asyncio.to_thread(reporting.tell, "leave", {}, folder)
-        await expect(row).to_have_count(0)
-
-    in_browser(look)
+    page = await open_board(browser, served.server.url)
+    await page.clock.install()
+    await page.goto(served.server.url)
+    await page.keyboard.type("wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_have_text("The class code is wrong.")
+    await page.get_by_label("Class code").fill(CODE.lower())
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await expect(page.get_by_text("Nobody has joined yet.")).to_be_visible()
+    await asyncio.to_thread(served.join, "<b>alice</b>", folder)
+    row = page.get_by_role("row", name="<b>alice</b>")
+    await send(a_report(failed=[ECHO]))
+    await expect(row).to_contain_text(ECHO)
+    await expect(page.get_by_role("listitem")).to_contain_text("1 learner")
+    await asyncio.to_thread(reporting.tell, "hand", {"up": True}, folder)
+    await expect(page.get_by_text("Hands up: <b>alice</b>")).to_be_visible()
+    assert await findings(page) == []
+    before = len(page.sockets)
+    await page.clock.fast_forward(3_600_000)
+    await send(a_report(failed=[ORDER]))
+    await expect(row).to_contain_text(ORDER)
+    assert len(page.sockets) == before + 1
+    assert f"log={served.board.log.name}&last=3" in page.sockets[-1]
+    assert [runs for _, runs, _ in await page.evaluate("seen")] == [0, 1, 1, 2]
+    await asyncio.to_thread(reporting.tell, "leave", {}, folder)
+    await expect(row).to_have_count(0)
 
 
 # ---- With a board in a process of its own
