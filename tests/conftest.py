@@ -26,11 +26,18 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Begin with what takes longest, so that in the end no process waits for another."""
-    if not RUNS_ALL:
-        left_out = [item for item in items if item.get_closest_marker("thorough") or repeats(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    is_named = bool(config.option.file_or_dir)
+    left_out = [item for item in items if is_left_out(item, is_named)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def is_left_out(item, is_named):
+    """Whether a test takes too long for what is asked for: --all or not, named or everything."""
+    if item.get_closest_marker("exhaustive"):
+        return not (RUNS_ALL and is_named)
+    return not RUNS_ALL and (item.get_closest_marker("thorough") or repeats(item))
 
 
 def repeats(item):

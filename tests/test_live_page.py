@@ -123,8 +123,9 @@ NOT_IN_A_PAGE = {"test_the_quart_command_starts_the_app"}
 
 
 # Each takes seconds, since each loads Python anew.
+WHEN = {3: (), 5: pytest.mark.thorough, 6: pytest.mark.thorough}
 SOLUTIONS = [
-    pytest.param(exercise, marks=() if exercise.number == 3 else pytest.mark.thorough)
+    pytest.param(exercise, marks=WHEN.get(exercise.number, pytest.mark.exhaustive))
     for exercise in all_exercises()
     if exercise.number <= 7 and not exercise.is_challenge
 ]
@@ -146,10 +147,15 @@ def test_a_solution_passes_all_checks_but_those_that_a_page_cannot_run(exercise,
     live(look)
 
 
-@pytest.mark.thorough
 @pytest.mark.long
 @pytest.mark.timeout(SECONDS_FOR_ALL + 40)
-@pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(step, marks=pytest.mark.thorough if step == 1 else pytest.mark.exhaustive)
+        for step in range(1, 7)
+    ],
+)
 def test_a_mistake_is_told_as_check_tells_it(step, live):
     async def look(browser, address):
         page = await Page.open(browser, address, find_exercise(str(step)).id)
@@ -209,6 +215,7 @@ def differs(exercise, mistake, told):
 # What a learner does
 
 
+@pytest.mark.thorough
 def test_a_learner_runs_edits_and_checks_by_keyboard(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "04_javascript", viewport=NARROW)
@@ -255,6 +262,7 @@ def test_a_learner_runs_edits_and_checks_by_keyboard(live):
     live(look)
 
 
+@pytest.mark.thorough
 def test_tabs_hear_each_other_a_post_and_a_line_and_how_a_server_ends(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "05_broadcast")
@@ -315,8 +323,15 @@ WRONG = {
 }
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("name", STUCK)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=pytest.mark.thorough if name == "a loop" else pytest.mark.exhaustive
+        )
+        for name in STUCK
+    ],
+)
 def test_code_that_never_ends_is_told_and_the_page_goes_on(name, live):
     async def look(browser, address):
         page = await Page.open(browser, address, "03_echo")
@@ -351,6 +366,7 @@ async def connect(page, path, text):
     await tab.evaluate(script, [path, text])
 
 
+@pytest.mark.thorough
 def test_an_error_is_told_with_its_place_which_leads_to_the_line(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "03_echo")
@@ -378,6 +394,7 @@ def test_an_error_is_told_with_its_place_which_leads_to_the_line(live):
     live(look)
 
 
+@pytest.mark.thorough
 def test_what_is_written_is_kept_and_can_be_taken_along(live, tmp_path):
     async def look(browser, address):
         context = await browser.new_context(accept_downloads=True)
@@ -417,6 +434,7 @@ def test_what_is_written_is_kept_and_can_be_taken_along(live, tmp_path):
     live(look)
 
 
+@pytest.mark.thorough
 def test_what_is_missing_is_told_in_a_sentence(live, site):
     async def look(browser, address):
         for options, route, told in (
@@ -440,7 +458,7 @@ def test_what_is_missing_is_told_in_a_sentence(live, site):
     live(look)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_without_jspi_what_drives_a_page_is_listed_as_not_run(live):
     async def look(browser, address):
         context = await browser.new_context()
@@ -460,7 +478,7 @@ def test_without_jspi_what_drives_a_page_is_listed_as_not_run(live):
     live(look)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_two_pages_at_once_do_not_disturb_each_other(live):
     async def look(browser, address):
         context = await browser.new_context()
@@ -472,7 +490,7 @@ def test_two_pages_at_once_do_not_disturb_each_other(live):
     live(look)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_running_again_and_again_does_not_fill_the_memory(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "05_broadcast")
@@ -534,7 +552,7 @@ def test_the_first_page_runs_the_app_at_one_click(live):
     live(look)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_once_opened_python_starts_while_the_next_page_is_read(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "03_echo")
