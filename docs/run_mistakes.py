@@ -16,24 +16,33 @@ ONE_AT_A_TIME = Lock()  # since all threads share one standard output
 
 def scenes(terminal=None):
     """The first failure of each mistake, as a learner reads it: a name, and a text in JSON."""
-    from test_exercises import MISTAKES
+    from workshop.steps import all_exercises
 
+    mistakes = [
+        (exercise, mistake) for exercise in all_exercises() for mistake in exercise.mistakes
+    ]
     said = {}
     with ThreadPoolExecutor(2) as pool:
-        for (exercise, mistake), text in zip(MISTAKES, pool.map(told, MISTAKES), strict=True):
+        for (exercise, mistake), text in zip(mistakes, pool.map(told, mistakes), strict=True):
             said.setdefault(exercise.id, {})[mistake.name] = text
     yield "mistakes.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n"
 
 
 def told(exercise_and_mistake):
     """What `check` says first of a mistake; only the tests that it fails are run."""
-    from test_exercises import DEADLINE, Checker, chosen_tests
+    from test_exercises import DEADLINE, Checker, test_files, tests_to_try
 
     from workshop.commands.telling import tell
-    from workshop.steps import write_files
+    from workshop.steps import TEST, write_files
 
     exercise, mistake = exercise_and_mistake
-    chosen = chosen_tests(exercise, mistake.fails)
+    names = tests_to_try(exercise, mistake)
+    chosen = [
+        f"{path}::{name}"
+        for path in test_files(exercise.tests[0])
+        for name in TEST.findall(path.read_text(encoding="utf-8"))
+        if name in names
+    ]
     with tempfile.TemporaryDirectory() as folder:
         files = mistake.applied_to(exercise.solution)
         project = write_files(files, Path(folder) / "websocket")

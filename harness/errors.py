@@ -35,7 +35,7 @@ def describe(error):
     elif isinstance(error, ModuleNotFoundError):
         what += where_modules_are(error.name)
     elif isinstance(error, ImportError) and error.path:
-        what = what.removesuffix(f" ({error.path})") + similar_name(error)
+        what = what.removesuffix(f" ({error.path})") + (of_the_app(error) or similar_name(error))
     if isinstance(error, TemplateNotFound):
         what += where_templates_are(error)
     name, line, _ = place(error)
@@ -56,6 +56,9 @@ CLAUSES = {
     r"LocalProxy does not have __aiter__": "in a loop, await websocket.receive()",
     r"'function' object has no attr": "does a function have the name of what you import?",
     r"'coroutine' object has no attribute '__a": "does it have a `yield`?",
+    r"'async_generator' object is not callable": "while_serving takes a function, such as a lambda "
+    "that calls yours",
+    r"'StreamReader' object is not iterable": "its loop is `async for`",
     r"'coroutine' object (has no attribute '(?!__)|is not)": "is an `await` missing? It stands "
     "before the call, in parentheses with it: (await …)",
     r"a coroutine was expected, got <function": "the function needs to be called, with ()",
@@ -82,6 +85,13 @@ def where_modules_are(name):
     if name in FRAMEWORKS:
         return ": this app is made with Quart, and needs no other framework"
     return f": there is no {name}.py beside websocket.py, and no such package is installed"
+
+
+def of_the_app(error):
+    """Say why the file of the app is not to be imported; "" if it was another that was."""
+    if error.name != "websocket":
+        return ""
+    return ": websocket.py imports this file, so pass what the file needs as an argument"
 
 
 def similar_name(error):

@@ -220,7 +220,7 @@ def test_start_asks_whose_work_to_go_on_with(folder, answer, is_mine):
     assert code == 0, output
     assert "your own work on 3 Echo, which has passed its checks" in output
     assert is_own() == is_mine
-    assert ("holds your own work. Go on" in output) == is_mine
+    assert ("holds your own work. Continue" in output) == is_mine
     assert learner.Progress().started == "04_javascript"
     (attempt,) = learner.attempts()
     assert attempt.name in output

@@ -52,20 +52,20 @@ def examine():
         ("`run` uses the next free one; on macOS, AirPlay Receiver in the settings takes it"),
     )
     yield (
-        "there is a browser for the tests of step 4 and on",
+        "there is a browser, for the checks from step 4 on",
         _has_browser(),
         ("install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"),
     )
-    yield "git is there, for the branches", shutil.which("git") is not None, "install git"
+    yield "git is installed, for the branches", shutil.which("git") is not None, "install git"
     yield (
-        "no proxy comes between this machine and itself",
+        "no proxy intercepts connections to this machine",
         not _is_proxied(serving.HOST),
         f"set NO_PROXY={serving.HOST},localhost",
     )
     writable, drift = _write(venv.ROOT)
     yield "this folder can be written to", writable, "copy the workshop to another folder"
     yield (
-        "the folder's clock is this machine's",
+        "the clock of this folder's drive agrees with this machine's",
         drift < 2,
         (
             "this folder is on a network or synced drive, where a change may not be noticed: "

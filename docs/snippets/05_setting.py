@@ -10,5 +10,6 @@ app = Quart(__name__)
 app.config.from_prefixed_env()
 if seats := app.config.get("SEATS"):
     print("there are seats:", seats)
+    print("with two more:", seats + 2)
 if terrace := app.config.get("TERRACE"):
     print("there is a terrace:", terrace)

@@ -130,7 +130,7 @@ def start(exercise, back, whose, file):
     if chosen.previous:
         where = f"holds the workshop's solution of {chosen.previous.heading}"
     where = "holds your own work" if is_mine else where
-    click.echo(f"\nYour folder websocket/ {where}. Go on from there, then type: {COMMAND} check")
+    click.echo(f"\nYour folder websocket/ {where}. Continue from there, then type: {COMMAND} check")
     click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
     tell_page(chosen)
 

@@ -156,12 +156,13 @@ async def test_an_empty_message_is_not_sent(page, expect):
 
 
 async def test_the_newest_message_is_visible_unless_the_reader_has_scrolled_up(page, expect):
-    await page.set_viewport_size({"width": 360, "height": 300})
+    await page.set_viewport_size({"width": 360, "height": 800})
     items = page.get_by_role("listitem")
     box = page.get_by_role("textbox", name="Message")
-    await send(page, expect, "message 01")
+    long = " and so on" * 20  # so that twelve don't fit into a list, however high it is
+    await send(page, expect, f"message 01{long}")
     for number in range(2, 13):
-        await box.fill(f"message {number:02}")
+        await box.fill(f"message {number:02}{long}")
         await box.press("Enter")
     await expect(items, "what is sent should come back").to_have_count(12)
     oldest, newest = (items.filter(has_text=f"message {number}") for number in ("01", "12"))
