@@ -1,0 +1,28 @@
+"""The `quart` command in a box."""
+
+from harness import processes
+from harness.starter import starter
+
+
+class QuartRun(processes.QuartRun):
+    """`quart --app websocket run` in a box, on a free port."""
+
+    def start(self, project, arguments):
+        """Start the command."""
+        self.starter = starter(project)
+        self.process, self.control, self.printed = self.starter.start(
+            arguments=["quart", *arguments], variables={"QUART_TCP_PORT": ""}
+        )
+
+    def output(self):
+        """What it has printed, and whether it has ended."""
+        is_over = not self.printed.take()
+        return self.printed.data.decode(errors="replace").strip(), is_over
+
+    def end(self):
+        """End it."""
+        if self.process:
+            self.starter.ask(end=self.process)
+            self.printed.close()
+            self.control.close()
+            self.process = None
