@@ -24,7 +24,8 @@ from harness import namespaces
 
 ROOT = Path(__file__).resolve().parents[1]
 INPUT, OUTPUT, ERRORS, CONTROL, LISTENER = range(5)  # the only open files of a box
-PLACE = "/websocket"  # where an isolated box has the project
+OWN = "/own"  # the folder that an isolated box can write to, beside /tmp
+PLACE = f"{OWN}/websocket"
 MEGABYTES = 64  # of files that a box can write, in each of its two folders
 LIMITS = {
     resource.RLIMIT_CORE: 0,
@@ -53,7 +54,7 @@ class Boxes:
         self.count, self.running = 0, set()
         if folder:
             self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY)
-            namespaces.new_root(folder, [*NEEDED, *python(), project], ["/tmp", "/dev/shm", PLACE])
+            namespaces.new_root(folder, [*NEEDED, *python(), project], ["/tmp", "/dev/shm", OWN])
 
     def serve(self):
         """Do what is asked, until nobody asks any more."""
@@ -114,7 +115,7 @@ class Boxes:
             place = PLACE
             namespaces.call("unshare", namespaces.NEW_FILES | namespaces.NEW_IPC)
             namespaces.mount("proc", "/proc", "proc")
-            for name in ("/tmp", PLACE):
+            for name in ("/tmp", OWN):
                 namespaces.room(name, MEGABYTES, mode="1777")
             with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
                 file.write("1000")  # where memory is short, a box ends, and nothing else

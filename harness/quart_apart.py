@@ -1,6 +1,6 @@
 """The `quart` command in a box."""
 
-from harness import processes
+from harness import outside, processes
 from harness.starter import starter
 
 
@@ -10,6 +10,7 @@ class QuartRun(processes.QuartRun):
     def start(self, project, arguments):
         """Start the command."""
         self.starter = starter(project)
+        outside.OTHERS.add(int(arguments[-1]))
         self.process, self.control, self.printed = self.starter.start(
             arguments=["quart", *arguments], variables={"QUART_TCP_PORT": ""}
         )

@@ -1,0 +1,203 @@
+"""The judge of one submission: a process that runs the workshop's own tests on it.
+
+Usage: python -m workshop.grading.judge ORDER, which is a line of JSON.
+
+It never imports what was handed in: that runs in boxes, which it speaks to over sockets. It has
+files, processes and a network of its own where the system allows it, and so whatever the submission
+starts or writes is gone with it. It tells what it finds by lines of JSON.
+"""
+
+import asyncio
+import json
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from harness import namespaces
+from workshop.grading import confirming, submissions
+from workshop.steps import find_exercise
+from workshop.tied import end_with
+from workshop.venv import ROOT
+
+ROOM = "/dev/shm"  # which becomes an empty folder in memory
+MEGABYTES = 600
+DEADLINE, PATIENCE = 1.0, 3.0  # seconds that a test waits for a message, and for the browser
+MOST_THREADS = 40  # of a submission: whoever has more wants to have them all
+MOST_MEMORY = 1 << 30  # bytes, of all processes of a submission
+LOOK = 0.2  # seconds between two looks
+REDIS = "it needs a Redis server, which a submission could misuse"
+# Tests that look into the process of the app, which is not this one.
+WITHIN = {
+    "test_when_a_client_has_left_nothing_goes_on_for_it": "it counts the tasks of the app",
+    "test_an_exception_closes_with_1011_and_is_logged_once": "it breaks the app on purpose",
+    "test_a_refused_origin_is_logged_once_with_what_is_expected": "it reads the app's log",
+    "test_a_flood_of_origins_does_not_fill_the_log": "it reads the app's log",
+    "test_what_is_no_origin_is_refused_at_start_with_a_sentence": "it reads why the app ends",
+    "test_without_redis_url_nothing_has_to_be_installed": "it hides packages from the app",
+}
+# What a client cannot see: whether a handler has ended, the process of the app alone can tell.
+TOLD_FROM_INSIDE = {"test_a_client_that_leaves_ends_its_handler"}
+
+
+def why_not(name, fixtures):
+    """Why a test can't be run from outside, in a clause; "" if it can."""
+    if "redis_server" in fixtures:
+        return REDIS
+    return WITHIN.get(name, "")
+
+
+class Plugin:
+    """A pytest plugin that leaves out what can't be run from outside, and says why."""
+
+    def __init__(self, teller, words_of):
+        self.teller, self.words_of = teller, words_of
+
+    def pytest_runtest_protocol(self, item):
+        """Skip a test with its reason."""
+        if reason := why_not(item.originalname, item.fixturenames):
+            words = self.words_of(item.nodeid)
+            self.teller.tell(words=words, outcome="skipped", reason=f"not graded: {reason}")
+            return True
+
+
+def options_of(exercise, project=None):
+    """What pytest is given to run the tests of an exercise."""
+    tests = [str(test.relative_to(ROOT)) for test in exercise.tests]
+    options = [
+        *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),
+        *("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain"),
+        *("-o", "addopts=--import-mode=importlib", "-o", "timeout=0", "--apart", "--thorough"),
+    ]
+    if project is None:
+        return [*options, "--collect-only", *tests]
+    options += [f"--deadline={DEADLINE}", f"--patience={PATIENCE}", f"--project={project}"]
+    options += [f"--exercise={exercise.id}"] if exercise.parts else []
+    return [*options, *tests]
+
+
+def look_after(tell):
+    """End it all when a submission has far too many processes, or too much memory."""
+    own, page = os.stat("/proc/self/ns/pid").st_ino, os.sysconf("SC_PAGE_SIZE")
+    while True:
+        time.sleep(LOOK)
+        threads = memory = 0
+        for process in filter(str.isdecimal, os.listdir("/proc")):
+            try:
+                if os.stat(f"/proc/{process}/ns/pid").st_ino == own:
+                    continue
+                memory += int(Path(f"/proc/{process}/statm").read_text().split()[1]) * page
+                threads += len(os.listdir(f"/proc/{process}/task"))
+            except OSError:
+                continue  # it has just ended
+        if threads > MOST_THREADS:
+            tell(stuck="the code starts one process or thread after the other")
+        elif memory > MOST_MEMORY:
+            tell(stuck=f"the code takes more than {MOST_MEMORY >> 20} MB of memory")
+        else:
+            continue
+        os._exit(1)
+
+
+def take_place(order):
+    """Go where nothing else is, if the order says so; returns a folder to work in."""
+    if not order["isolated"]:
+        return Path(order["folder"])
+    namespaces.enter()
+    namespaces.room(ROOM, MEGABYTES, mode="1777")
+    for name in ("boxes", "tmp"):
+        os.mkdir(f"{ROOM}/{name}")
+    os.environ["WORKSHOP_BOXES"] = f"{ROOM}/boxes"
+    return Path(ROOM)
+
+
+def write(project, folder):
+    """Write the files of a project into a new folder, for everybody to read."""
+    for name, content in project.files.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except (OSError, ValueError) as error:
+            raise submissions.NoSubmission(f"{name!r:.80} can't be copied: {error}") from None
+    return folder
+
+
+async def confirm(exercise, project, port):
+    """Confirm from outside what passes: yields what, and what came instead, or ""."""
+    from harness import apart
+
+    todo = [(one, ()) for one in confirming.OF_EXERCISE.get(exercise.id, [])]
+    step = exercise.previous if exercise.is_challenge else exercise
+    if exercise.id in confirming.WITH_TCP and any(
+        part.optional and part.is_begun(project) for part in step.parts
+    ):
+        todo.append((confirming.tcp_line, (port,)))
+    os.environ["QUART_TCP_PORT"] = str(port)
+    app, has_failed = None, True
+    for what, more in todo:
+        why = ""
+        if has_failed or more:
+            if app:
+                app.server.stop(wait=False)
+            app = apart.App(project)
+        try:
+            await what(app, *more)
+        except Exception as error:
+            why = str(error) or type(error).__name__
+        has_failed = bool(why)
+        yield what.__doc__, why
+    if app:
+        app.server.stop(wait=False)
+
+
+def main(order):
+    """Judge a submission, and tell what is found."""
+    threading.Thread(target=end_with, args=[os.dup(0)], daemon=True).start()
+    folder = take_place(order)
+    os.umask(0o022)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")
+    os.makedirs(folder / "tmp", exist_ok=True)
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+
+    import pytest
+    import pytest_asyncio.plugin
+
+    from harness import apart
+    from harness.ports import free_port
+    from workshop.checking import Teller, words_of
+
+    exercise = find_exercise(order["exercise"])
+    teller = Teller(output)
+    if order["source"] is None:
+        pytest.main(options_of(exercise), plugins=[teller, pytest_asyncio.plugin])
+        return
+    try:
+        project = submissions.read(submissions.Source(**order["source"]))
+        place = write(project, folder / "websocket")
+    except submissions.NoSubmission as problem:
+        return teller.tell(none=str(problem))
+    teller.tell(place=project.place, notes=project.notes, changed=project.changed)
+    if order["isolated"]:
+        threading.Thread(target=look_after, args=[teller.tell], daemon=True).start()
+    random.seed(0)  # so that the same ports are chosen each time
+    plugins = [Plugin(teller, words_of), teller, pytest_asyncio.plugin]
+    pytest.main(options_of(exercise, place), plugins=plugins)
+
+    async def tell_all():
+        async for what, why in confirm(exercise, place, free_port()):
+            teller.tell(outside=what, reason=why)
+
+    asyncio.run(tell_all())
+    apart.unconfigure()
+    teller.tell(over=True)
+
+
+if __name__ == "__main__":
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    main(json.loads(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)
