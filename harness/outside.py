@@ -9,7 +9,6 @@ import pytest
 
 from harness.starter import FOLDER
 
-
 OTHERS = set()  # the ports of boxes that are not looked at
 
 
