@@ -6,6 +6,8 @@ Needs nothing but the C library. Every function raises OSError where the system 
 import ctypes
 import fcntl
 import os
+import select
+import signal
 import socket
 import struct
 import sys
@@ -67,7 +69,8 @@ def become(inside, outside, group):
 def enter():
     """Go on in a child of this process, with files, processes and a network of its own.
 
-    Whatever it starts ends with it, and it ends with this process.
+    Whatever it starts ends with it, and it ends with this process, which ends when the other end
+    of its standard input is closed.
     """
     user, group = os.geteuid(), os.getegid()
     own = NEW_FILES | NEW_HOST | NEW_IPC | NEW_PROCESSES | NEW_NETWORK
@@ -78,7 +81,7 @@ def enter():
         become(0, user, group)
     child = os.fork()
     if child:
-        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+        wait_for(child)
     call("prctl", DEATH_SIGNAL, 9, 0, 0, 0)
     mount(None, "/", flags=RECURSIVE | PRIVATE)
     mount("proc", "/proc", "proc")
@@ -87,6 +90,16 @@ def enter():
         flags = fcntl.ioctl(any_socket, GET_FLAGS, name + bytes(24))
         (known,) = struct.unpack_from("H", flags, 16)
         fcntl.ioctl(any_socket, SET_FLAGS, name + struct.pack("H", known | UP) + bytes(22))
+
+
+def wait_for(child):
+    """Wait until a child has ended, or nobody is at the other end of standard input; then end."""
+    ended, closed = os.pidfd_open(child), select.poll()
+    closed.register(0, select.POLLHUP)
+    closed.register(ended, select.POLLIN)
+    closed.poll()
+    os.kill(child, signal.SIGKILL)  # it may have ended by itself
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
 
 
 def new_root(folder, shown, rooms=()):

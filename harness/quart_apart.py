@@ -1,6 +1,6 @@
 """The `quart` command in a box."""
 
-from harness import outside, processes
+from harness import apart, outside, processes
 from harness.starter import starter
 
 
@@ -9,11 +9,17 @@ class QuartRun(processes.QuartRun):
 
     def start(self, project, arguments):
         """Start the command."""
-        self.starter = starter(project)
+        self.project, self.starter = project, starter(project)
         outside.OTHERS.add(int(arguments[-1]))
         self.process, self.control, self.printed = self.starter.start(
             arguments=["quart", *arguments], variables={"QUART_TCP_PORT": ""}
         )
+
+    def page(self):
+        """The page at /; where the app does not start, it need not be waited for once more."""
+        for (project, _), why in apart.FAILED.items():
+            assert project != self.project, why
+        return super().page()
 
     def output(self):
         """What it has printed, and whether it has ended."""

@@ -105,6 +105,7 @@ def look_after(tell):
 def take_place(order):
     """Go where nothing else is, if the order says so; returns a folder to work in."""
     if not order["isolated"]:
+        threading.Thread(target=end_with, args=[os.dup(0)], daemon=True).start()
         return Path(order["folder"])
     namespaces.enter()
     namespaces.room(ROOM, MEGABYTES, mode="1777")
@@ -156,7 +157,6 @@ async def confirm(exercise, project, port):
 
 def main(order):
     """Judge a submission, and tell what is found."""
-    threading.Thread(target=end_with, args=[os.dup(0)], daemon=True).start()
     folder = take_place(order)
     os.umask(0o022)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")

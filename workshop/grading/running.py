@@ -76,7 +76,9 @@ def why_not_isolated():
     if not sys.platform.startswith("linux"):
         return "this system has no namespaces"
     command = [sys.executable, "-m", "harness.namespaces"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
     return (result.stdout.strip() or "unknown reason") if result.returncode else ""
 
 
