@@ -20,6 +20,7 @@ from harness.patience import PatienceWithAnother
 from harness.starter import end_all, starter
 
 LONGEST_LINE = 1 << 14
+MOST_WORK = 3  # seconds of a processor, for an app to start
 ENDED = "the code ended Python itself, or had no memory left: is there an os._exit()?"
 SERVERS = []  # the ones that run
 FAILED = {}  # what does not start once, does not start the next time: project, port to why
@@ -55,9 +56,9 @@ class Server:
         self.url = f"http://{self.host}/"
         SERVERS.append(self)
         threading.Thread(target=self._hear, args=[self.control], daemon=True).start()
-        seconds = 6 + 3 * patience.DEADLINE
-        waiting = PatienceWithAnother(seconds)
-        until_event(self, {"started", "no_app", "no_start"}, waiting)
+        waiting = PatienceWithAnother(6 + 3 * patience.DEADLINE)
+        events = {"started", "no_app", "no_start"}
+        until_event(self, events, waiting, lambda: outside.worked(self.process) > MOST_WORK)
         why = self.events.get("no_app") or self.events.get("no_start")
         if not why and "started" not in self.events:
             why = ENDED if self.is_over else f"the app does not start{NEVER_YIELDS}"
@@ -131,9 +132,9 @@ def end(handler):
         handler.set_result(None)
 
 
-def until_event(server, names, waiting):
+def until_event(server, names, waiting, is_enough=bool):
     """Wait for one of some events, or for the end of the box, or of one's patience."""
-    while not (names & set(server.events) or server.is_over or waiting.is_over()):
+    while not (names & set(server.events) or server.is_over or waiting.is_over() or is_enough()):
         threading.Event().wait(0.005)
 
 

@@ -26,6 +26,15 @@ def listening():
     return ports - OTHERS
 
 
+def worked(process):
+    """How many seconds of a processor a process has had, where that can be seen."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Memory:
     """What tracemalloc tells of this process, told of a box: its memory, in bytes."""
 
