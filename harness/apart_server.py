@@ -4,6 +4,7 @@ The project's code runs in this process, and could write whatever it likes in it
 told here explains a failure, or ends a wait; it makes no check pass.
 """
 
+import asyncio
 import json
 import socket
 import sys
@@ -21,15 +22,21 @@ BUSY = "after a while the code is still busy here: is there a loop without an en
 
 
 class TellingServer(LiveServer):
-    """A LiveServer that tells when the handler of a client has ended."""
+    """A LiveServer that tells when the handler of a client has ended, and when the app has."""
 
     def __init__(self, app, tell):
         super().__init__(app)
         self.tell = tell
 
     async def asgi(self, scope, receive, send):
+        async def send_or_stay(message):
+            if message["type"] == "lifespan.shutdown.complete":
+                self.tell(stopped=True)
+                await asyncio.Event().wait()  # so that one can see what the app did not stop
+            await send(message)
+
         try:
-            await super().asgi(scope, receive, send)
+            await super().asgi(scope, receive, send_or_stay)
         finally:
             if scope["type"] == "websocket":
                 self.tell(ended=scope["client"][1])
@@ -57,9 +64,7 @@ def serve(control, listener, project, deadline):
     tell(started=True)
     for line in connection.makefile(encoding="utf-8"):
         if line == "stop\n":
-            server.stop()
-            sys.stdout.flush()
-            tell(stopped=True)
+            server.stop(wait=False)
         elif line == "explain\n":
             tell(explained=explain(app))
         elif line == "leave\n":
