@@ -157,7 +157,7 @@ class Told:
         server = self.server
         if server.thread is None or server.is_over:
             return [ENDED] if server.is_over else []
-        told = server.ask("explain", "explained", 0.5)
+        told = server.ask("explain", "explained", 1.5)
         return [told] if told else []
 
 

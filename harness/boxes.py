@@ -54,7 +54,9 @@ class Boxes:
         self.count, self.running = 0, set()
         if folder:
             self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY)
-            namespaces.new_root(folder, [*NEEDED, *python(), project], ["/tmp", "/dev/shm", OWN])
+            shown = [*NEEDED, *python(), project]
+            shown += filter(None, os.environ.get("WORKSHOP_SHOWN", "").split(os.pathsep))
+            namespaces.new_root(folder, shown, ["/tmp", "/dev/shm", OWN])
 
     def serve(self):
         """Do what is asked, until nobody asks any more."""

@@ -14,7 +14,8 @@ from harness.namespaces import FIRST_USER
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "WORKSHOP_BOXES"  # an empty folder: boxes are isolated, with this as their root
-MOST_PRINTED = 1 << 16  # bytes that are kept of what a box prints
+SHOWN = "WORKSHOP_SHOWN"  # what else an isolated box may read
+MOST_PRINTED = 1 << 18  # bytes that are kept of what a box prints
 WANTED = re.compile(r"PATH|LANG|LC_\w+|TZ|QUART_\w+|REDIS_URL")  # variables that a box may see
 # So that memory which is given back is seen to be.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
@@ -33,6 +34,7 @@ class Starter:
         words = [theirs.fileno(), project, user, os.environ.get(FOLDER, "")]
         environ = {name: value for name, value in os.environ.items() if WANTED.fullmatch(name)}
         environ |= {"TMPDIR": os.environ.get("TMPDIR", "/tmp"), "PYTHONUTF8": "1"}
+        environ[SHOWN] = os.environ.get(SHOWN, "")
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "harness.boxes", *map(str, words)],

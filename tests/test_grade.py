@@ -207,7 +207,7 @@ def test_every_test_that_looks_into_the_app_is_known():
             for other in used & functions.keys():
                 used = used | functions[other]
             if name.startswith("test_") and used & within and "bound" not in used:
-                known = judge.why_not(name, used)
+                known = judge.why_inside(name, used)
                 assert known, f"{name} in {path} uses {used & within}: see WITHIN in judge.py"
 
 

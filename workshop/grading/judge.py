@@ -15,9 +15,11 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from harness import namespaces
+from harness.patience import PatienceWithAnother
 from workshop.grading import confirming, submissions
 from workshop.steps import find_exercise
 from workshop.tied import end_with
@@ -29,8 +31,9 @@ DEADLINE, PATIENCE = 1.0, 3.0  # seconds that a test waits for a message, and fo
 MOST_THREADS = 40  # of a submission: whoever has more wants to have them all
 MOST_MEMORY = 1 << 30  # bytes, of all processes of a submission
 LOOK = 0.2  # seconds between two looks
-REDIS = "it needs a Redis server, which a submission could misuse"
-# Tests that look into the process of the app, which is not this one.
+INSIDE_SECONDS = 40  # for all tests that run inside
+IN_BROWSER = "it needs a Redis server, which a submission could misuse, beside a browser"
+# Tests that look into the process of the app, and so must run in it.
 WITHIN = {
     "test_when_a_client_has_left_nothing_goes_on_for_it": "it counts the tasks of the app",
     "test_an_exception_closes_with_1011_and_is_logged_once": "it breaks the app on purpose",
@@ -38,40 +41,77 @@ WITHIN = {
     "test_a_flood_of_origins_does_not_fill_the_log": "it reads the app's log",
     "test_what_is_no_origin_is_refused_at_start_with_a_sentence": "it reads why the app ends",
     "test_without_redis_url_nothing_has_to_be_installed": "it hides packages from the app",
+    "test_a_flood_of_posts_is_answered_with_429": "it has to be faster than a limit",
 }
 # What a client cannot see: whether a handler has ended, the process of the app alone can tell.
 TOLD_FROM_INSIDE = {"test_a_client_that_leaves_ends_its_handler"}
 
 
-def why_not(name, fixtures):
+def why_inside(name, fixtures):
     """Why a test can't be run from outside, in a clause; "" if it can."""
     if "redis_server" in fixtures:
-        return REDIS
+        return "it needs a Redis server, which a submission could misuse"
     return WITHIN.get(name, "")
 
 
+OPTIONS = [
+    *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),
+    *("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--thorough"),
+    *("-o", "addopts=--import-mode=importlib", "-o", "timeout=0"),
+]
+
+
 class Plugin:
-    """A pytest plugin that leaves out what can't be run from outside, and says why."""
+    """A pytest plugin that leaves out what can't be run from outside, for later."""
 
     def __init__(self, teller, words_of):
         self.teller, self.words_of = teller, words_of
+        self.later = {}  # of tests: words to names
 
     def pytest_runtest_protocol(self, item):
-        """Skip a test with its reason."""
-        if reason := why_not(item.originalname, item.fixturenames):
+        """Leave a test for later, or skip it with its reason."""
+        if why_inside(item.originalname, item.fixturenames):
             words = self.words_of(item.nodeid)
-            self.teller.tell(words=words, outcome="skipped", reason=f"not graded: {reason}")
+            if "context" in item.fixturenames:
+                self.teller.tell(words=words, outcome="skipped", reason=f"not graded: {IN_BROWSER}")
+            else:
+                self.later[words] = item.nodeid
             return True
+
+
+def run_inside(project, later, tell):
+    """Run tests together with the project's code, in a box; tell what that says of them."""
+    from harness.boxes import PLACE
+    from harness.starter import starter
+
+    place = PLACE if os.environ.get("WORKSHOP_BOXES") else "."
+    options = [*OPTIONS, f"--deadline={DEADLINE}", f"--project={place}"]
+    tests = [str(ROOT / name) for name in later.values()]
+    process, control, printed = starter(project).start(
+        arguments=["workshop.grading.inside", *options, *tests]
+    )
+    waiting = PatienceWithAnother(INSIDE_SECONDS)
+    while printed.take() and not waiting.is_over():
+        time.sleep(0.05)
+    starter(project).ask(end=process)
+    control.close()
+    said = {}
+    for line in printed.data.splitlines():
+        with suppress(ValueError, TypeError, KeyError):  # whatever the project prints itself
+            event = json.loads(line)
+            said.setdefault(event["words"], event)
+    for words in later:
+        event = said.get(words, {})
+        outcome = event.get("outcome")
+        known = outcome in ("passed", "failed", "skipped")
+        reason = str(event.get("reason", "")) if known else "it came to no end"
+        tell(words=words, outcome=outcome if known else "failed", reason=reason, inside=True)
 
 
 def options_of(exercise, project=None):
     """What pytest is given to run the tests of an exercise."""
     tests = [str(test.relative_to(ROOT)) for test in exercise.tests]
-    options = [
-        *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),
-        *("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain"),
-        *("-o", "addopts=--import-mode=importlib", "-o", "timeout=0", "--apart", "--thorough"),
-    ]
+    options = [*OPTIONS, "--apart"]
     if project is None:
         return [*options, "--collect-only", *tests]
     options += [f"--deadline={DEADLINE}", f"--patience={PATIENCE}", f"--project={project}"]
@@ -95,11 +135,16 @@ def look_after(tell):
                 continue  # it has just ended
         if threads > MOST_THREADS:
             tell(stuck="the code starts one process or thread after the other")
-        elif memory > MOST_MEMORY:
-            tell(stuck=f"the code takes more than {MOST_MEMORY >> 20} MB of memory")
+        elif memory > MOST_MEMORY or own_memory() > MOST_MEMORY:
+            tell(stuck=f"the code takes, or sends, more than {MOST_MEMORY >> 20} MB")
         else:
             continue
         os._exit(1)
+
+
+def own_memory():
+    """How many bytes of memory this process uses: whoever sends too much fills it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def take_place(order):
@@ -184,8 +229,13 @@ def main(order):
     if order["isolated"]:
         threading.Thread(target=look_after, args=[teller.tell], daemon=True).start()
     random.seed(0)  # so that the same ports are chosen each time
-    plugins = [Plugin(teller, words_of), teller, pytest_asyncio.plugin]
+    shown = [ROOT / "workshop", ROOT / "pyproject.toml", ROOT / "steps/conftest.py"]
+    os.environ["WORKSHOP_SHOWN"] = os.pathsep.join(map(str, [*shown, *exercise.tests]))
+    plugin = Plugin(teller, words_of)
+    plugins = [plugin, teller, pytest_asyncio.plugin]
     pytest.main(options_of(exercise, place), plugins=plugins)
+    if plugin.later:
+        run_inside(place, plugin.later, teller.tell)
 
     async def tell_all():
         async for what, why in confirm(exercise, place, free_port()):

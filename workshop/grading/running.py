@@ -19,7 +19,7 @@ LONGEST = 1500  # characters of a sentence
 COLLECT_SECONDS = 120
 # Numbers that differ from run to run, while what they say is the same.
 LARGE = re.compile(r"\b\d{1,3}(?:,\d{3}){2,}\b")
-LATE = "not run: {} s were over"
+LATE = "not run: {} s were over (--limit gives more)"
 
 
 class CannotGrade(Exception):
@@ -162,8 +162,7 @@ def grade_one(exercise, name, source, expected, isolated, limit):
     """Grade one submission: its row."""
     row = Row(name, source.name, isolated=isolated)
     judge = Judge(exercise, source, isolated, limit)
-    asked, found, current, is_over = None, {}, "", False
-    stuck = ""
+    asked, found, inside, current, stuck, is_over = None, {}, set(), "", "", False
     for event in judge.events():
         if "none" in event:
             row.result, row.notes = "not graded", [clean(event["none"])]
@@ -179,6 +178,8 @@ def grade_one(exercise, name, source, expected, isolated, limit):
         elif "words" in event and event["words"] in expected:
             current = ""
             found.setdefault(event["words"], (event["outcome"], clean(event.get("reason", ""))))
+            if event.get("inside"):
+                inside.add(event["words"])
         elif "outside" in event:
             outcome = "failed" if event["reason"] else "passed"
             row.outside.append(Result(event["outside"], outcome, clean(event["reason"])))
@@ -195,7 +196,8 @@ def grade_one(exercise, name, source, expected, isolated, limit):
         rest = "it was not run"
     for words in asked if asked is not None else expected:
         outcome, reason = found.get(words, ("failed", rest))
-        row.checks.append(Result(words, outcome, reason, name_of(words) in TOLD_FROM_INSIDE))
+        is_inside = words in inside or name_of(words) in TOLD_FROM_INSIDE
+        row.checks.append(Result(words, outcome, reason, is_inside))
     row.result = verdict(exercise, row, is_over)
     return row
 

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 APP = "websocket.py"
 MOST_FILES, MOST_BYTES = 2000, 50 << 20  # of one submission
+LARGEST_CODE = 1 << 18  # bytes of a file that is parsed
 MOST_ENTRIES = 20_000  # that are looked at for them
 DEPTH = 3  # zips in zips
 # Folders that hold no project of a learner's own: what tools make, and what the workshop brings.
@@ -180,6 +181,9 @@ def choose(files, notes):
     own = {
         name.removeprefix(prefix): what for name, what in files.items() if name.startswith(prefix)
     }
+    for name, (content, _) in own.items():
+        if len(content) > LARGEST_CODE and name.endswith((".py", "Pipfile")):
+            raise NoSubmission(f"{name} has more than {LARGEST_CODE >> 10} KB")
     newest = max((changed for _, changed in own.values()), default=0)
     time = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Project({name: what for name, (what, _) in own.items()}, str(place), notes, time)
