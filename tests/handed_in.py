@@ -187,9 +187,10 @@ def detached_children(folder):
     """Right, but children of it go on, and fill whatever disk they can write to."""
     code = (
         "import subprocess, sys, tempfile\n"
-        "writes = 'import time\\n' 'while True:\\n try:\\n  '"
-        '    \'open("/tmp/workshop-full", "ab").write(bytes(1 << 20))\\n\''
+        "writes = 'import sys, time\\n' 'while True:\\n try:\\n  '"
+        "    'open(sys.argv[1], \"ab\").write(bytes(1 << 20))\\n'"
         "    ' except OSError:\\n  time.sleep(0.1)\\n'\n"
-        "subprocess.Popen([sys.executable, '-c', writes], start_new_session=True)\n"
+        "path = tempfile.gettempdir() + '/workshop-full'\n"
+        "subprocess.Popen([sys.executable, '-c', writes, path], start_new_session=True)\n"
     )
     write_files(with_code(code, RIGHT), folder)

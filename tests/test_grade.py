@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_each_kind_has_its_row_and_leaves_nothing(tmp_path):
     after = subprocess.run(["git", "status", "--short"], cwd=ROOT, capture_output=True).stdout
     assert after == before
     for left in ("workshop-full", "climbed.py"):
-        assert not Path("/tmp", left).exists() and not list(tmp_path.rglob(left))
+        assert not Path(tempfile.gettempdir(), left).exists() and not list(tmp_path.rglob(left))
 
 
 @isolated
@@ -430,3 +431,22 @@ def test_exercises_that_pass_messages_are_confirmed_from_outside():
 
     without = [one.id for one in all_exercises() if one.id not in OF_EXERCISE]
     assert without == [step.name for step in STEPS[:2]]
+
+
+def test_check_as_json_says_what_check_does(monkeypatch, capsys):
+    from workshop.checking import Check
+    from workshop.commands import as_json
+
+    noted = []
+    monkeypatch.setattr(
+        as_json.Progress, "note_done", lambda self, exercise: noted.append(exercise)
+    )
+    right, wrong = Check("it echoes", "passed"), Check("it ends", "failed", "it does not: ½")
+    assert not as_json.tell_json(ECHO, [right, wrong])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["exercise"], told["done"]) == ("03_echo", False)
+    assert told["checks"][1]["name"] == "test_it_ends"
+    assert told["checks"][1]["reason"] == "it does not: ½"
+    assert as_json.tell_json(ECHO, [right])
+    assert json.loads(capsys.readouterr().out)["done"]
+    assert noted == [ECHO]

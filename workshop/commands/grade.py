@@ -21,7 +21,7 @@ WIDTH = 72  # of the sentence in the table
 @click.argument("exercise")
 @click.argument("submissions", required=False)
 @click.option(
-    "--branches", "pattern", help="Grade the branches that match, as 'origin/students/*'."
+    "--branches", "pattern", help="Grade the branches that match, such as `origin/students/*`."
 )
 @click.option(
     *("--roster", "roster_file"),

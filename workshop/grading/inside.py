@@ -1,11 +1,23 @@
 """Runs tests that look into the app's own process, in a box, and so together with its code.
 
-Usage: the arguments of pytest. Lines of JSON tell what is found. The code that is tested could
-write them itself: nobody is to rely on them.
+Usage: the names of the tests, as JSON, and the arguments of pytest. Lines of JSON tell what is
+found. The code that is tested could write them itself: nobody is to rely on them.
 """
 
+import json
 import os
 import sys
+
+
+class Chosen:
+    """A pytest plugin that runs some tests, of those that are collected."""
+
+    def __init__(self, names):
+        self.names = set(names)
+
+    def pytest_collection_modifyitems(self, items):
+        """Leave out the others."""
+        items[:] = [item for item in items if item.nodeid in self.names]
 
 
 def main():
@@ -17,7 +29,8 @@ def main():
     from workshop.checking import Teller
 
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    pytest.main(sys.argv[1:], plugins=[Teller(output), pytest_asyncio.plugin])
+    chosen = Chosen(json.loads(sys.argv[1]))
+    pytest.main(sys.argv[2:], plugins=[chosen, Teller(output), pytest_asyncio.plugin])
 
 
 if __name__ == "__main__":

@@ -86,9 +86,10 @@ def run_inside(project, later, tell):
 
     place = PLACE if os.environ.get("WORKSHOP_BOXES") else "."
     options = [*OPTIONS, f"--deadline={DEADLINE}", f"--project={place}"]
-    tests = [str(ROOT / name) for name in later.values()]
+    names = list(later.values())
+    tests = sorted({str(ROOT / name.partition("::")[0]) for name in names})
     process, control, printed = starter(project).start(
-        arguments=["workshop.grading.inside", *options, *tests]
+        arguments=["workshop.grading.inside", json.dumps(names), *options, *tests]
     )
     waiting = PatienceWithAnother(INSIDE_SECONDS)
     while printed.take() and not waiting.is_over():
