@@ -149,7 +149,11 @@ class Told:
     never_awaited = ()
 
     def __init__(self, server):
-        self.server = server
+        self.server, self.root_path = server, server.project
+
+    @property
+    def config(self):
+        return {"TCP_PORT": self.server.events.get("started")}
 
     @property
     def errors(self):

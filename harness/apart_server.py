@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from harness import failures, loading, patience
+from harness import errors, failures, patience
 from harness.inprocess import load
 from harness.live_server import LiveServer
 
@@ -61,7 +61,7 @@ def serve(control, listener, project, deadline):
     except AssertionError as error:
         return tell(no_start=str(error)[:MOST])
     sys.stdout.flush()
-    tell(started=True)
+    tell(started=app.config.get("TCP_PORT", ""))
     for line in connection.makefile(encoding="utf-8"):
         if line == "stop\n":
             server.stop(wait=False)
@@ -77,7 +77,7 @@ def serve(control, listener, project, deadline):
 def explain(app):
     """What went wrong in the app so far: a sentence, or ""."""
     if app.errors:
-        return loading.describe(app.errors[-1])[:MOST]
+        return errors.describe(app.errors[-1])[:MOST]
     if app.never_awaited:
         return app.never_awaited[0][:MOST]
     places = [where_it_is_busy()]
@@ -94,7 +94,7 @@ def where_it_is_busy():
     thread = next((one for one in threading.enumerate() if one.name == "live server"), None)
     frame = thread and sys._current_frames().get(thread.ident)
     while frame:
-        if Path(frame.f_code.co_filename).parent in loading.PROJECTS:
+        if Path(frame.f_code.co_filename).parent in errors.PROJECTS:
             return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
         frame = frame.f_back
     return ""

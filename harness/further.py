@@ -9,11 +9,10 @@ from functools import partial
 import pytest
 
 from harness import log_client as log
-from harness.failures import NoApp
-from harness.inprocess import load
-from harness.live_server import LiveApp, LiveServer
+from harness.live_server import LiveApp
 from harness.missing import missing
 from harness.processes import RedisServer
+from harness.ways import live_or_apart
 
 
 @pytest.fixture
@@ -44,30 +43,6 @@ def redis_server(tmp_path):
     yield server
     server.client.close()
     server.stop()
-
-
-def live_or_apart(config, project):
-    """The project's app on a real server: in this process or, with --apart, in another one."""
-    if config.getoption("apart"):
-        from harness import apart
-
-        return apart.App(project)
-    app = load(project)
-    return app if isinstance(app, NoApp) else LiveApp(app)
-
-
-def open_app(config, project):
-    """The project's app: in this process, with --live on a real server, or with --apart."""
-    if config.getoption("live") or config.getoption("apart"):
-        return live_or_apart(config, project)
-    return load(project)
-
-
-def open_server(config, project):
-    """A real server with the project's app."""
-    if config.getoption("apart"):
-        return live_or_apart(config, project).server
-    return LiveServer(load(project), lambda: load(project))
 
 
 @pytest.fixture

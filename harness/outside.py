@@ -35,6 +35,11 @@ def worked(process):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def can_see_memory():
+    """Whether this system tells how much memory another process uses."""
+    return Path("/proc/self/statm").is_file()
+
+
 class Memory:
     """What tracemalloc tells of this process, told of a box: its memory, in bytes."""
 

@@ -8,18 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from harness import patience
-from harness.further import (
-    connect_to,
-    eventually,
-    log_client,
-    open_app,
-    open_server,
-    redis_server,
-    serve,
-)
+from harness.further import connect_to, eventually, log_client, redis_server, serve
 from harness.hurry import (
     given_project,
     pytest_collection_modifyitems,
@@ -27,11 +18,11 @@ from harness.hurry import (
     pytest_unconfigure,
     quart_run,
 )
-from harness.live_server import LiveApp
 from harness.loading import problem_of_files
 from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
 from harness.page import browser, console_errors, context, expect, page, page_at
-from harness.ports import connect_tcp, free_port
+from harness.ports import free_port
+from harness.ways import app, configure_apart, server, tcp_connect
 
 
 def pytest_addoption(parser):
@@ -48,10 +39,7 @@ def pytest_configure(config):
         raise pytest.UsageError("asserts are left out: unset PYTHONOPTIMIZE, and leave out -O")
     patience.DEADLINE = config.getoption("deadline")
     register_markers(config)
-    if config.getoption("apart"):
-        from harness import apart
-
-        apart.configure(config)
+    configure_apart(config)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -92,36 +80,3 @@ def tcp_port(request, monkeypatch):
     else:
         monkeypatch.setenv("QUART_TCP_PORT", str(port))
     return port
-
-
-@pytest.fixture
-def app(request, project, tcp_port):
-    """The project's app, loaded afresh: in-process, on a real server, or in another process."""
-    app = open_app(request.config, project)
-    yield app
-    if isinstance(app, LiveApp):
-        app.server.stop(wait=False)
-
-
-@pytest.fixture
-def server(request, project, tcp_port):
-    """A real server with the project's app: its `.url`, and what can happen to it."""
-    server = open_server(request.config, project)
-    server.start()
-    yield server
-    server.stop(wait=False)
-
-
-@pytest_asyncio.fixture
-async def tcp_connect(app, tcp_port):
-    """Connect to the app's TCP server: returns a reader and a writer."""
-    writers, tested = [], app.server.app if isinstance(app, LiveApp) else app
-
-    async def connect(port=tcp_port, **options):
-        reader, writer = await connect_tcp(port, app=tested, **options)
-        writers.append(writer)
-        return reader, writer
-
-    yield connect
-    for writer in writers:
-        writer.close()

@@ -14,11 +14,9 @@ ECHO = find_exercise("3")
 RIGHT, START = ECHO.solution, ECHO.start
 KINDS = {}  # a name, which says what it is, to the result and the function
 # A result, as a submission would like to have it.
-FORGED = """
-    for check in ("a message comes back with echo before it", "every message comes back in order",
-                  "an empty message comes back", "two clients do not hear each other",
-                  "a client that leaves ends its handler", "a plain get is refused"):
-        print(json.dumps({"words": check, "outcome": "passed", "reason": ""}))
+FORGED = f"""
+    for check in {sorted(name.removeprefix("test_").replace("_", " ") for name in ECHO.own_tests)}:
+        print(json.dumps({{"words": check, "outcome": "passed", "reason": ""}}))
 """
 
 

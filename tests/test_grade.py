@@ -1,7 +1,7 @@
 """Grading a class: each kind of submission has its row, and none changes anything but that."""
 
-import ast
 import csv
+import gc
 import json
 import os
 import subprocess
@@ -118,7 +118,7 @@ def test_a_list_and_a_condition_instead_of_queues_is_as_right(tmp_path):
     environ = {"PATH": "/usr/bin:/bin", "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)}
     _, output, rows = grade(tmp_path, "5", tmp_path / "class", environ=environ)
     assert rows["lee"]["result"] == "passed", output
-    assert rows["lee"]["outside"] == "4 of 4"
+    assert rows["lee"]["outside"] == "5 of 5"
 
 
 @isolated
@@ -191,25 +191,21 @@ def test_where_nothing_can_be_isolated_each_row_says_so(tmp_path, monkeypatch):
     assert "not isolated" in results.as_csv([row])
 
 
-def test_every_test_that_looks_into_the_app_is_known():
-    within = {"get_objects", "setattr", "setitem", "caplog"}
-    for path in sorted((ROOT / "steps").rglob("tests/test_*.py")):
-        tree = ast.parse(path.read_bytes())
-        functions = {
-            node.name: {
-                *(one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)),
-                *(one.id for one in ast.walk(node) if isinstance(one, ast.Name)),
-                *(one.arg for one in ast.walk(node) if isinstance(one, ast.arg)),
-            }
-            for node in tree.body
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        for name, used in functions.items():
-            for other in used & functions.keys():
-                used = used | functions[other]
-            if name.startswith("test_") and used & within and "bound" not in used:
-                known = judge.why_inside(name, used)
-                assert known, f"{name} in {path} uses {used & within}: see WITHIN in judge.py"
+def all_objects():
+    return [gc.get_objects() for _ in range(1)]
+
+
+def counts_objects():
+    return len(all_objects())
+
+
+def test_a_test_that_looks_into_the_app_runs_inside():
+    assert judge.why_inside("test_x", counts_objects, ["app"])
+    assert judge.why_inside("test_x", processes, ["app", "redis_server"])
+    assert not judge.why_inside("test_x", processes, ["app"])
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "steps").rglob("tests/test_*.py"))
+    for name in [*judge.WITHIN_BY_NAME, *judge.TOLD_FROM_INSIDE]:
+        assert f"def {name}(" in tests, f"{name} has another name now"
 
 
 # ---- Finding submissions
@@ -433,8 +429,8 @@ def test_exercises_that_pass_messages_are_confirmed_from_outside():
 
 
 def test_check_as_json_says_what_check_does(monkeypatch, capsys):
-    from workshop.checking import Check
     from workshop.commands import as_json
+    from workshop.outcomes import Check
 
     noted = []
     monkeypatch.setattr(

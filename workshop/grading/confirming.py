@@ -2,8 +2,10 @@
 
 import json
 import secrets
+import tracemalloc
 from contextlib import AsyncExitStack
 
+from harness import outside
 from harness.log_client import LogClient
 from harness.ports import connect_tcp
 
@@ -53,6 +55,31 @@ async def broadcast(app, path="/api/v2/ws"):
             text = random_text()
             await client.send(text)
             await heard_by_all(clients, text)
+
+
+async def forgets(app):
+    """what is sent is not kept for clients that have left"""
+    if not outside.can_see_memory():
+        return
+    async with app.test_client().websocket("/api/v2/ws") as alice:
+
+        async def kept():
+            tracemalloc.start()  # which tells of the other process, see harness/apart.py
+            for _ in range(30):
+                text = secrets.token_hex(50_000)
+                await alice.send(text)
+                await heard_by_all([alice], text)
+            more, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return more
+
+        before = await kept()  # an app may keep what is sent for those who come
+        async with app.test_client().websocket("/api/v2/ws") as bob:
+            text = random_text()
+            await alice.send(text)
+            await heard_by_all([bob, alice], text)
+        more = min([await kept() for _ in range(2)]) - before
+        assert more < 1_500_000, f"a client has left, and {more:,} bytes are kept for it"
 
 
 async def post(app):
@@ -122,9 +149,9 @@ OF_EXERCISE = {
     "03_binary": [echo, echo_of_bytes],
     "04_javascript": [echo],
     "04_round_trip": [echo],
-    "05_broadcast": [echo, broadcast, post],
-    "05_rooms": [echo, broadcast, post, rooms],
-    "05_whos_online": [echo, broadcast, post, online],
+    "05_broadcast": [echo, broadcast, forgets, post],
+    "05_rooms": [echo, broadcast, forgets, post, rooms],
+    "05_whos_online": [echo, broadcast, forgets, post, online],
     "06_resume": [log],
     "07_harden": [log],
     "08_scale_out": [log],

@@ -8,6 +8,7 @@ starts or writes is gone with it. It tells what it finds by lines of JSON.
 """
 
 import asyncio
+import inspect
 import json
 import os
 import random
@@ -33,32 +34,52 @@ MOST_MEMORY = 1 << 30  # bytes, of all processes of a submission
 LOOK = 0.2  # seconds between two looks
 INSIDE_SECONDS = 40  # for all tests that run inside
 IN_BROWSER = "it needs a Redis server, which a submission could misuse, beside a browser"
-# Tests that look into the process of the app, and so must run in it.
+# What tests use that look into the process of the app, and so must run in it.
 WITHIN = {
-    "test_when_a_client_has_left_nothing_goes_on_for_it": "it counts the tasks of the app",
-    "test_an_exception_closes_with_1011_and_is_logged_once": "it breaks the app on purpose",
-    "test_a_refused_origin_is_logged_once_with_what_is_expected": "it reads the app's log",
-    "test_a_flood_of_origins_does_not_fill_the_log": "it reads the app's log",
-    "test_what_is_no_origin_is_refused_at_start_with_a_sentence": "it reads why the app ends",
-    "test_without_redis_url_nothing_has_to_be_installed": "it hides packages from the app",
+    "redis_server": "it needs a Redis server, which a submission could misuse",
+    "caplog": "it reads the app's log",
+    "get_objects": "it counts the tasks of the app",
+    "setitem": "it hides packages from the app",
+    "setattr": "it breaks the app on purpose",
+}
+WITHIN_BY_NAME = {
+    "test_an_invalid_allowed_origin_is_reported_at_startup": "it reads why the app does not start",
     "test_a_flood_of_posts_is_answered_with_429": "it has to be faster than a limit",
 }
 # What a client cannot see: whether a handler has ended, the process of the app alone can tell.
-TOLD_FROM_INSIDE = {"test_a_client_that_leaves_ends_its_handler"}
-
-
-def why_inside(name, fixtures):
-    """Why a test can't be run from outside, in a clause; "" if it can."""
-    if "redis_server" in fixtures:
-        return "it needs a Redis server, which a submission could misuse"
-    return WITHIN.get(name, "")
-
-
+TOLD_FROM_INSIDE = {"test_the_handler_ends_when_its_client_disconnects"}
 OPTIONS = [
     *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),
     *("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--thorough"),
     *("-o", "addopts=--import-mode=importlib", "-o", "timeout=0"),
 ]
+
+
+def used_by(function):
+    """The names that a test uses, and those that functions beside it use for it."""
+    names, todo = set(), [function]
+    while todo:
+        one = todo.pop()
+        codes = [one.__code__]
+        while codes:
+            code = codes.pop()
+            new = {*code.co_names, *code.co_varnames} - names
+            names |= new
+            codes += [const for const in code.co_consts if inspect.iscode(const)]
+            beside = [one.__globals__.get(name) for name in new]
+            todo += [
+                other
+                for other in beside
+                if inspect.isfunction(other) and other.__module__ == function.__module__
+            ]
+    return names
+
+
+def why_inside(name, function, fixtures):
+    """Why a test can't be run from outside, in a clause; "" if it can."""
+    used = used_by(function) | set(fixtures)
+    reasons = [reason for word, reason in WITHIN.items() if word in used]
+    return reasons[0] if reasons else WITHIN_BY_NAME.get(name, "")
 
 
 class Plugin:
@@ -70,7 +91,7 @@ class Plugin:
 
     def pytest_runtest_protocol(self, item):
         """Leave a test for later, or skip it with its reason."""
-        if why_inside(item.originalname, item.fixturenames):
+        if why_inside(item.originalname, item.function, item.fixturenames):
             words = self.words_of(item.nodeid)
             if "context" in item.fixturenames:
                 self.teller.tell(words=words, outcome="skipped", reason=f"not graded: {IN_BROWSER}")
@@ -214,7 +235,7 @@ def main(order):
 
     from harness import apart
     from harness.ports import free_port
-    from workshop.checking import Teller, words_of
+    from workshop.outcomes import Teller, words_of
 
     exercise = find_exercise(order["exercise"])
     teller = Teller(output)
