@@ -49,11 +49,10 @@ def hand_in(folder, *names):
     return folder
 
 
-def processes():
-    """What runs on this machine for the grading of something."""
-    told = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
-    words = ("workshop.grading.judge", "harness.boxes", "workshop-full")
-    return [line for line in told.splitlines() if any(word in line for word in words)]
+def judges(folder):
+    """The processes that judge what was handed in there; all that they started ends with them."""
+    told = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    return [line for line in told.splitlines() if "grading.judge" in line and str(folder) in line]
 
 
 def files_of(folder):
@@ -100,7 +99,7 @@ def test_each_kind_has_its_row_and_leaves_nothing(tmp_path):
     }, output
     assert code == 1, "some could not be graded"
     assert seconds < len(KINDS) * (LIMIT + 5)
-    assert processes() == []
+    assert judges(handed_in) == []
     assert files_of(ROOT / "steps/03_echo/tests") == tests
     after = subprocess.run(["git", "status", "--short"], cwd=ROOT, capture_output=True).stdout
     assert after == before
@@ -141,11 +140,11 @@ def test_a_grader_that_is_killed_leaves_its_rows_and_goes_on(tmp_path, start):
     command = [sys.executable, "-m", "workshop", "grade", "3", handed_in, "--out", out]
     grading = start(*command, "--jobs", "1", cwd=ROOT)
     deadline = time.monotonic() + 90
-    while not list(out.glob(".unfinished.jsonl")) or len(processes()) < 3:
+    while not list(out.glob(".unfinished.jsonl")) or len(judges(handed_in)) < 2:
         assert time.monotonic() < deadline, "there should be a row by now"
         time.sleep(0.05)
     grading.process.kill()
-    while processes():
+    while judges(handed_in):
         assert time.monotonic() < deadline, "its judges should have ended with it"
         time.sleep(0.05)
     unfinished = out / ".unfinished.jsonl"
@@ -201,8 +200,8 @@ def counts_objects():
 
 def test_a_test_that_looks_into_the_app_runs_inside():
     assert judge.why_inside("test_x", counts_objects, ["app"])
-    assert judge.why_inside("test_x", processes, ["app", "redis_server"])
-    assert not judge.why_inside("test_x", processes, ["app"])
+    assert judge.why_inside("test_x", hand_in, ["app", "redis_server"])
+    assert not judge.why_inside("test_x", hand_in, ["app"])
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "steps").rglob("tests/test_*.py"))
     for name in [*judge.WITHIN_BY_NAME, *judge.TOLD_FROM_INSIDE]:
         assert f"def {name}(" in tests, f"{name} has another name now"
