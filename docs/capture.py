@@ -205,6 +205,20 @@ def in_class(terminal):
     yield from shown.items()
 
 
+def grading(terminal):
+    """An instructor grades what a class has handed in: right, with a mistake, nothing."""
+    from workshop.steps import find_exercise, write_files
+
+    handed_in, echo = terminal.clone / "class", find_exercise("3")
+    write_files(echo.solution, handed_in / "ada/websocket")
+    write_files(echo.mistakes[0].applied_to(echo.solution), handed_in / "ben")
+    write_files({"notes.txt": b"I will be late.\n"}, handed_in / "cem")
+    roster = "name,id\nAda,ada\nBen,ben\nCem,cem\nDana,dana\n"
+    (terminal.clone / "roster.csv").write_text(roster, encoding="utf-8", newline="\n")
+    line = "python3 -m workshop grade 3 class --roster roster.csv --id id"
+    yield "grade", Scene(line).play(terminal)
+
+
 QUART, SERVE = "quart --app websocket run", "python serve.py"
 FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.1 --megabytes 20"}
 FILES = {
@@ -240,6 +254,7 @@ ACTS = {
     "learning": learning,
     "teaching": teaching,
     "in_class": in_class,
+    "grading": grading,
     "snippets": run_snippets.scenes,
     "mistakes": run_mistakes.scenes,
 }

@@ -27,7 +27,8 @@ class NoApp:
 
 def because(app):
     if app.errors:
-        return f" after {describe(app.errors[-1])}"
+        error = app.errors[-1]  # of an app in another process, there is only what it says
+        return f" after {error if isinstance(error, str) else describe(error)}"
     return f": {app.never_awaited[0]}" if app.never_awaited else ""
 
 

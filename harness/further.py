@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 
 from harness import log_client as log
-from harness.inprocess import load
 from harness.live_server import LiveApp
 from harness.missing import missing
 from harness.processes import RedisServer
+from harness.ways import live_or_apart
 
 
 @pytest.fixture
@@ -46,14 +46,15 @@ def redis_server(tmp_path):
 
 
 @pytest.fixture
-def serve(project):
+def serve(request, project):
     """Start a server with the project's app; each call starts another, as other machines do."""
     apps = []
 
     def serve():
-        apps.append(LiveApp(load(project)))
+        apps.append(live_or_apart(request.config, project))
         return apps[-1]
 
     yield serve
     for app in apps:
-        app.server.stop(wait=False)
+        if isinstance(app, LiveApp):
+            app.server.stop(wait=False)

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(config, items):
     if project and project.is_dir() and any("quart_run" in item.fixturenames for item in items):
         # It takes as long to start as the tests before it take to run, so it starts with them.
         with suppress(AssertionError):  # which the test itself will tell
-            config.stash[QUART_RUN] = QuartRun(project)
+            config.stash[QUART_RUN] = quart_run_of(config)(project)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,6 +48,15 @@ def pytest_runtest_makereport(item):
     return report
 
 
+def quart_run_of(config):
+    """How `quart run` is run: here or, with --apart, in a box."""
+    if config.getoption("apart"):
+        from harness import quart_apart
+
+        return quart_apart.QuartRun
+    return QuartRun
+
+
 def pytest_unconfigure(config):
     if QUART_RUN in config.stash:
         config.stash[QUART_RUN].end()
@@ -59,7 +68,8 @@ def quart_run(request, project):
     runs = []
 
     async def run():
-        runs.append(request.config.stash.get(QUART_RUN, None) or QuartRun(project))
+        run = request.config.stash.get(QUART_RUN, None)
+        runs.append(run or quart_run_of(request.config)(project))
         return await asyncio.to_thread(runs[-1].page)
 
     yield run

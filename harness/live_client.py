@@ -77,6 +77,11 @@ class LiveConnection:
             raise failures.Refused(self.app, self.path, response) from None
         except TimeoutError:
             raise failures.no_answer(self.app, self.path) from None
+        except ValueError:  # on a socket of ours, websockets follows no redirect
+            raise AssertionError(
+                f"the handshake on {self.path} is not accepted, but redirected: is there a slash "
+                "at the end of the route?"
+            ) from None
         self.port = self.connection.local_address[1]
         return self
 

@@ -24,11 +24,11 @@ class LiveServer:
         self.port = 0  # any free one
         self.is_away = False
 
-    def start(self):
+    def start(self, listener=None):
         """Start to serve, at the same address as before."""
         import uvicorn  # which an environment for step 2 does not have
 
-        listener = socket.create_server(("127.0.0.1", self.port))
+        listener = listener or socket.create_server(("127.0.0.1", self.port))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         self.port = listener.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"

@@ -69,9 +69,12 @@ class PatienceWithAnother(Patience):
         return time.perf_counter() - began
 
 
+OF_APP = Patience  # the patience with an app; where it is apart, another one is put here
+
+
 async def wait(tasks, seconds):
     """Wait until one of the tasks is done; returns whether one is when the seconds are over."""
-    patience = Patience(seconds)
+    patience = OF_APP(seconds)
     while not any(task.done() for task in tasks) and not patience.is_over():
         await asyncio.wait(tasks, timeout=TURN, return_when=asyncio.FIRST_COMPLETED)
     return any(task.done() for task in tasks)
@@ -101,7 +104,7 @@ async def deadline(seconds):
 
 
 async def _end_when_over(timeout, seconds):
-    patience = Patience(seconds)
+    patience = OF_APP(seconds)
     while not patience.is_over():
         await asyncio.sleep(TURN)
     timeout.reschedule(0)

@@ -24,15 +24,19 @@ class QuartRun:
     def __init__(self, project):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}/"
-        self.output = tempfile.TemporaryFile()
+        self.start(project, ["--app", "websocket", "run", "--port", str(port)])
+
+    def start(self, project, arguments):
+        """Start the command."""
+        self.file = tempfile.TemporaryFile()
         quart = shutil.which("quart", path=Path(sys.executable).parent) or "quart"
         try:
             self.process = subprocess.Popen(
-                [quart, "--app", "websocket", "run", "--port", str(port)],
+                [quart, *arguments],
                 cwd=project,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "QUART_TCP_PORT": ""},
                 stdin=subprocess.DEVNULL,
-                stdout=self.output,
+                stdout=self.file,
                 stderr=subprocess.STDOUT,
             )
         except OSError as error:
@@ -41,13 +45,17 @@ class QuartRun:
                 "environment, delete .venv, and the next command makes it again"
             ) from None
 
+    def output(self):
+        """What it has printed, and whether it has ended."""
+        has_ended = self.process.poll() is not None
+        self.file.seek(0)
+        return self.file.read().decode(errors="replace").strip(), has_ended
+
     def page(self):
         """The page at /, as soon as it is served."""
         waiting = PatienceWithAnother(8 + 2 * patience.DEADLINE)
         while not waiting.is_over():
-            has_ended = self.process.poll() is not None
-            self.output.seek(0)
-            output = self.output.read().decode(errors="replace").strip()
+            output, has_ended = self.output()
             if "Running on" in output and self.url.rstrip("/") not in output:
                 raise AssertionError(
                     f"`quart run` serves nothing at {self.url}: does websocket.py itself call "
@@ -67,7 +75,7 @@ class QuartRun:
     def end(self):
         self.process.kill()  # it may have a server of its own that waits for its clients
         self.process.wait(START_DEADLINE)
-        self.output.close()
+        self.file.close()
 
 
 class RedisServer:

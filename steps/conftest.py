@@ -1,17 +1,15 @@
 """What the tests of every step use: the project's app, in-process or on a real server.
 
 `--project DIR` tests the websocket.py in DIR in place of the step's own. `--live` puts it on a
-real server on a free port, and the same tests talk to it over real sockets.
+real server, and the same tests talk to it over real sockets; `--apart`, in another process.
 """
 
 import shutil
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from harness import patience
-from harness.failures import NoApp
 from harness.further import connect_to, eventually, log_client, redis_server, serve
 from harness.hurry import (
     given_project,
@@ -20,18 +18,18 @@ from harness.hurry import (
     pytest_unconfigure,
     quart_run,
 )
-from harness.inprocess import load
-from harness.live_server import LiveApp, LiveServer
 from harness.loading import problem_of_files
 from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
 from harness.page import browser, console_errors, context, expect, page, page_at
-from harness.ports import connect_tcp, free_port
+from harness.ports import free_port
+from harness.ways import app, configure_apart, server, tcp_connect
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("workshop")
     group.addoption("--project", type=Path, help="test the websocket.py in this folder")
     group.addoption("--live", action="store_true", help="test on a real server, over real sockets")
+    group.addoption("--apart", action="store_true", help="the same, in a process of its own")
     group.addoption("--deadline", type=float, default=3, help="seconds, for each wait")
     group.addoption("--patience", type=float, default=9, help="the same, for a browser")
 
@@ -41,6 +39,7 @@ def pytest_configure(config):
         raise pytest.UsageError("asserts are left out: unset PYTHONOPTIMIZE, and leave out -O")
     patience.DEADLINE = config.getoption("deadline")
     register_markers(config)
+    configure_apart(config)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -81,39 +80,3 @@ def tcp_port(request, monkeypatch):
     else:
         monkeypatch.setenv("QUART_TCP_PORT", str(port))
     return port
-
-
-@pytest.fixture
-def app(request, project, tcp_port):
-    """The project's app, loaded afresh: in-process, or with --live on a real server."""
-    loaded = load(project)
-    if isinstance(loaded, NoApp) or not request.config.getoption("live"):
-        yield loaded
-    else:
-        live_app = LiveApp(loaded)
-        yield live_app
-        live_app.server.stop(wait=False)
-
-
-@pytest.fixture
-def server(project, tcp_port):
-    """A real server with the project's app: its `.url`, and what can happen to it."""
-    server = LiveServer(load(project), lambda: load(project))
-    server.start()
-    yield server
-    server.stop(wait=False)
-
-
-@pytest_asyncio.fixture
-async def tcp_connect(app, tcp_port):
-    """Connect to the app's TCP server: returns a reader and a writer."""
-    writers, tested = [], app.server.app if isinstance(app, LiveApp) else app
-
-    async def connect(port=tcp_port, **options):
-        reader, writer = await connect_tcp(port, app=tested, **options)
-        writers.append(writer)
-        return reader, writer
-
-    yield connect
-    for writer in writers:
-        writer.close()

@@ -327,7 +327,7 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
 
 
 # Other tests run what these acts show, too, so they are compared with --all.
-LONG_ACTS = ("tests", "faults", "servers", "scaled_out", "in_class")
+LONG_ACTS = ("tests", "faults", "servers", "scaled_out", "in_class", "grading")
 ACTS = [
     pytest.param(act, marks=pytest.mark.thorough if act in LONG_ACTS else ())
     for act in load_script("capture").ACTS

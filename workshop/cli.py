@@ -7,6 +7,7 @@ from workshop.commands import (
     COMMAND,
     board,
     classroom,
+    grade,
     kit,
     lab,
     learner,
@@ -64,6 +65,7 @@ for command in (
     *(board.join, board.leave, board.hand, board.board),
     *(maintenance.test, classroom.branches, classroom.release, classroom.answers),
     kit.kit,
+    grade.grade,
     *(lab.fault, site.docs, site.notebooks, lab.bench, maintenance.carry),
     maintenance.lock,
 ):

@@ -8,6 +8,7 @@ import click
 
 from workshop import environment, machine, serving, steps
 from workshop.commands import COMMAND, port_option
+from workshop.commands.as_json import tell_json
 from workshop.commands.telling import say, tell, tell_page
 from workshop.learner import FOLDER, Progress, require_folder
 
@@ -207,7 +208,8 @@ def show(markdown):
 @click.option("--watch", is_flag=True, help="Check again whenever you save a file.")
 @click.option("--live", is_flag=True, help="Check on a real server, over real sockets.")
 @click.option("--thorough", is_flag=True, help="Run every check, even after one has failed.")
-def check(exercise, watch, live, thorough):
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, for tools.")
+def check(exercise, watch, live, thorough, as_json):
     """Check websocket/ against the exercise you started, or against EXERCISE.
 
     If the exercise has parts, they are checked one after the other, and an optional part is left
@@ -221,10 +223,14 @@ def check(exercise, watch, live, thorough):
         learner.require_folder()
         return steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
 
+    if as_json and watch:
+        raise click.UsageError("--json and --watch don't go together")
     chosen = choose()
     environment.ensure("develop")
     checker = Checker(FOLDER, chosen.tests, live, thorough, exercise=chosen)
     try:
+        if as_json:
+            sys.exit(0 if tell_json(chosen, checker.check()) else 1)
         if not watch:
             sys.exit(0 if tell_and_report(chosen, checker.check()) else 1)
         saves = learner.Saves(lambda: checker.interrupt())

@@ -1,0 +1,200 @@
+"""A project apart: its code runs in another process, and the tests speak to it over sockets alone.
+
+What that process tells of itself explains a failure, or ends a wait. Everything else is seen from
+outside: what comes over sockets, what is printed, who listens on a port, how much memory is used.
+"""
+
+import json
+import os
+import socket
+import threading
+from collections import defaultdict
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
+
+from harness import outside, patience
+from harness.inprocess import NEVER_YIELDS
+from harness.live_client import SMALL_BUFFER, LiveClient
+from harness.live_server import LiveApp
+from harness.patience import PatienceWithAnother
+from harness.starter import end_all, starter
+
+LONGEST_LINE = 1 << 14
+MOST_WORK = 3  # seconds of a processor, for an app to start
+ENDED = "the code ended Python itself, or had no memory left: is there an os._exit()?"
+SERVERS = []  # the ones that run
+FAILED = {}  # what does not start once, does not start the next time: project, port to why
+
+
+class Server:
+    """A project on a real server in a box, with what can happen to it."""
+
+    def __init__(self, project):
+        self.project, self.port, self.process = project, 0, None
+        self.app = Told(self)
+
+    @property
+    def thread(self):
+        """What a live server has while it runs."""
+        return None if self.process is None or self.is_stopped else self.process
+
+    def start(self):
+        """Start to serve, at the same address as before."""
+        known = (self.project, os.environ.get("QUART_TCP_PORT", "") == "")
+        assert known not in FAILED, FAILED[known]
+        if self.process:
+            self._end()
+        self.handlers, self.events = defaultdict(Future), {}
+        self.is_over = self.is_stopped = False
+        with socket.create_server(("127.0.0.1", self.port)) as listener:
+            self.port = listener.getsockname()[1]
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+            self.process, self.control, self.printed = starter(self.project).start(
+                listener, deadline=patience.DEADLINE
+            )
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}/"
+        SERVERS.append(self)
+        threading.Thread(target=self._hear, args=[self.control], daemon=True).start()
+        waiting = PatienceWithAnother(6 + 3 * patience.DEADLINE)
+        events = {"started", "no_app", "no_start"}
+        until_event(self, events, waiting, lambda: outside.worked(self.process) > MOST_WORK)
+        why = self.events.get("no_app") or self.events.get("no_start")
+        if not why and "started" not in self.events:
+            why = ENDED if self.is_over else f"the app does not start{NEVER_YIELDS}"
+            FAILED[known] = why
+        if why:
+            self.stop(wait=False)
+            raise AssertionError(str(why))
+        for port in outside.listening() - {self.port}:
+            with suppress(OSError), socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))  # tests that look at who binds see it
+
+    def _hear(self, control):
+        """Take in what the box tells of itself: lines of JSON, or anything else."""
+        with suppress(OSError), control.makefile("rb") as lines:
+            while line := lines.readline(LONGEST_LINE):
+                with suppress(ValueError, TypeError, AttributeError, RecursionError):
+                    self._take(json.loads(line))
+        self.is_over = True
+        for handler in list(self.handlers.values()):
+            end(handler)
+
+    def _take(self, event):
+        if isinstance(port := event.get("ended"), int) and 0 < port < 1 << 16:
+            end(self.handlers[port])
+        for name in ("started", "no_app", "no_start", "stopped", "explained", "left"):
+            if name in event:
+                self.events[name] = printable(event[name])
+
+    def ask(self, what, answer, seconds):
+        """Ask the box for something, and wait for its answer: that, or "" if there is none."""
+        self.events.pop(answer, None)
+        with suppress(OSError):
+            self.control.sendall(f"{what}\n".encode())
+        until_event(self, {answer}, PatienceWithAnother(seconds))
+        return self.events.get(answer, "")
+
+    def stop(self, wait=True):
+        """Stop to serve: as a server does when it is told to, or at once."""
+        if wait:
+            # Its process stays, so that one can see what the app did not stop.
+            if self.process and not self.is_stopped:
+                self.is_stopped = True
+                self.ask("stop", "stopped", 2 * patience.DEADLINE + 1)
+        elif self.process:
+            self._end()
+
+    def _end(self):
+        process, self.process = self.process, None
+        starter(self.project).ask(end=process)
+        self.printed.close()
+        self.control.close()
+        with suppress(ValueError):
+            SERVERS.remove(self)
+
+    def start_again(self):
+        """Stop, load the app afresh, and serve it at the same address."""
+        self.stop(wait=False)
+        self.start()
+
+    def leave(self):
+        """Cut all connections, and let no WebSocket in; the app runs on."""
+        self.ask("leave", "left", patience.DEADLINE)
+
+    def come_back(self):
+        """Let WebSockets in again."""
+        self.control.sendall(b"come back\n")
+
+
+def end(handler):
+    with suppress(Exception):  # it may have ended before
+        handler.set_result(None)
+
+
+def until_event(server, names, waiting, is_enough=bool):
+    """Wait for one of some events, or for the end of the box, or of one's patience."""
+    while not (names & set(server.events) or server.is_over or waiting.is_over() or is_enough()):
+        threading.Event().wait(0.005)
+
+
+def printable(told):
+    """What a box tells, without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(told))
+
+
+class Told:
+    """In place of an app in this process: what it tells of its errors, when it is asked."""
+
+    never_awaited = ()
+
+    def __init__(self, server):
+        self.server, self.root_path = server, server.project
+
+    @property
+    def config(self):
+        return {"TCP_PORT": self.server.events.get("started")}
+
+    @property
+    def errors(self):
+        """What went wrong in the app, as a sentence, or nothing."""
+        server = self.server
+        if server.thread is None or server.is_over:
+            return [ENDED] if server.is_over else []
+        told = server.ask("explain", "explained", 1.5)
+        return [told] if told else []
+
+
+class App(LiveApp):
+    """A Server with the surface of a Quart app under test."""
+
+    def __init__(self, project):
+        self.server = Server(project)
+
+    def test_client(self):
+        """A client, once the server runs."""
+        if not self.server.thread:
+            self.server.start()
+        return LiveClient(self.server)
+
+    @asynccontextmanager
+    async def test_app(self):
+        """The server runs in this block; what it prints, this process prints, too."""
+        self.test_client()
+        print(self.server.printed.news(), end="")
+        async with super().test_app():
+            yield self
+
+
+def configure(config):
+    """Look at the box where tests would look at this process."""
+    outside.Memory(lambda: SERVERS[-1].process).replace_tracemalloc()
+    patience.OF_APP = PatienceWithAnother
+    config.add_cleanup(unconfigure)
+
+
+def unconfigure():
+    """End all boxes."""
+    for one in list(SERVERS):
+        one.stop(wait=False)
+    end_all()
