@@ -4,6 +4,7 @@ In the page stands only a place for it, and the hints. `_static/live.js` puts a 
 loads the rest when it is pressed: `live/` and what live_runtime makes, which are in the site only.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from workshop.steps import find_exercise
 BUTTON = "Write, run and check it here"
 DEMO = "Run the finished app here"
 markdown = MarkdownIt("commonmark", {"html": False}).render
+WITHOUT = "WORKSHOP_WITHOUT_LIVE"  # a variable: the site is built without Python for its pages
 SCRIPTS = ("*.js", "editor/*.js", "editor/*.css", "editor/LICENCE.txt")
 
 
@@ -73,7 +75,8 @@ def write(folder):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     live_runtime.write_exercises(folder / "exercises")
-    live_runtime.make(folder / "runtime", say)
+    if not os.environ.get(WITHOUT):
+        live_runtime.make(folder / "runtime", say)
 
 
 def say(text):

@@ -123,7 +123,7 @@ NOT_IN_A_PAGE = {"test_the_quart_command_starts_the_app"}
 
 
 # Each takes seconds, since each loads Python anew.
-WHEN = {3: (), 5: pytest.mark.thorough, 6: pytest.mark.thorough}
+WHEN = dict.fromkeys((3, 5, 6), pytest.mark.thorough)
 SOLUTIONS = [
     pytest.param(exercise, marks=WHEN.get(exercise.number, pytest.mark.exhaustive))
     for exercise in all_exercises()

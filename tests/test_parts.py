@@ -232,7 +232,7 @@ def test_without_a_terminal_start_keeps_ones_own_work_and_says_so(folder):
     code, output = run("start", "4")
     assert code == 0
     assert "which hasn't passed its checks" in output
-    assert "Going on with it. To take the workshop's solution instead: " in output
+    assert "Continuing with it. To take the workshop's solution instead: " in output
     assert "start 04_javascript --theirs" in output
     assert is_own()
 

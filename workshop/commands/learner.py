@@ -74,7 +74,7 @@ def run(target, port):
     metavar="[ATTEMPT]",
     help="List earlier attempts, or bring one back.",
 )
-@click.option("--mine", "whose", flag_value="mine", help="Go on with your own work.")
+@click.option("--mine", "whose", flag_value="mine", help="Continue with your own work.")
 @click.option("--theirs", "whose", flag_value="theirs", help="Take the workshop's solution.")
 @click.option(
     "--from",
@@ -88,8 +88,8 @@ def start(exercise, back, whose, file):
 
     EXERCISE is a step's number, or the name of a step or a challenge; by default, it's the first
     step that isn't done. It starts from the solution of the step before. If websocket/ contains
-    your own work on that step, you choose whether to go on with it or to take the workshop's
-    solution. If you go on, files that only the workshop's solution has are added. Either way, what
+    your own work on that step, you choose whether to continue with it or to take the workshop's
+    solution. If you continue, files that only the workshop's solution has are added. Either way, what
     is in websocket/ now is kept in attempts/.
     """
     from workshop import learner
@@ -161,9 +161,9 @@ def goes_on_with_own(exercise):
         click.echo(f"It leaves out {', '.join(left_out)}, which later checks need.")
     if not can_ask():
         other = f"{COMMAND} start {exercise.id} --theirs"
-        click.echo(f"Going on with it. To take the workshop's solution instead: {other}")
+        click.echo(f"Continuing with it. To take the workshop's solution instead: {other}")
         return True
-    question = "Go on with your own (mine), or take the workshop's solution (theirs)?"
+    question = "Continue with your own (mine), or take the workshop's solution (theirs)?"
     try:
         return click.prompt(question, "mine", value_proc=mine_or_theirs) == "mine"
     except click.Abort:
