@@ -89,8 +89,8 @@ def start(exercise, back, whose, file):
     EXERCISE is a step's number, or the name of a step or a challenge; by default, it's the first
     step that isn't done. It starts from the solution of the step before. If websocket/ contains
     your own work on that step, you choose whether to continue with it or to take the workshop's
-    solution. If you continue, files that only the workshop's solution has are added. Either way, what
-    is in websocket/ now is kept in attempts/.
+    solution. If you continue, files that only the workshop's solution has are added. Either way,
+    what is in websocket/ now is kept in attempts/.
     """
     from workshop import learner
 
