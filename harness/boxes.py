@@ -117,7 +117,7 @@ class Boxes:
             place = PLACE
             namespaces.call("unshare", namespaces.NEW_FILES | namespaces.NEW_IPC)
             namespaces.mount("proc", "/proc", "proc")
-            for name in ("/tmp", OWN):
+            for name in own_folders():
                 namespaces.room(name, MEGABYTES, mode="1777")
             with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
                 file.write("1000")  # where memory is short, a box ends, and nothing else
@@ -128,6 +128,8 @@ class Boxes:
         os.chdir(place)
         os.environ.clear()
         os.environ.update(ask["environ"])
+        if self.folder:
+            os.environ.update(HOME=own_folders()[0], TMPDIR=own_folders()[0])
         for number, name in ((OUTPUT, "stdout"), (ERRORS, "stderr")):
             stream = open(number, "w", 1, encoding="utf-8", errors="replace", closefd=False)
             setattr(sys, name, stream)
@@ -139,6 +141,11 @@ class Boxes:
             from harness import apart_server
 
             apart_server.serve(CONTROL, LISTENER, Path(place), ask["deadline"])
+
+
+def own_folders():
+    """The folders that an isolated box can write to, none of which hides what it has to read."""
+    return [OWN] if any(path.startswith("/tmp/") for path in python()) else ["/tmp", OWN]
 
 
 def limit(processes):
