@@ -822,7 +822,7 @@ def flood(room, folder):
             one.result(WAIT)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only there, 127.0.0.2 is another address")
 def test_thirty_learners_check_and_two_pages_show_every_report_within_a_second(workshop, tmp_path):

@@ -295,7 +295,7 @@ def test_a_learner_can_compare_and_continue_as_the_readme_says(made, tmp_path):
 @pytest.mark.network
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("way", ["pip", "pipenv"])
+@pytest.mark.parametrize("way", ["pip", pytest.param("pipenv", marks=pytest.mark.exhaustive)])
 def test_the_readme_of_a_branch_sets_up_what_its_tests_need(way, made, tmp_path):
     folder = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "-b", "solution/03_echo", made, folder)

@@ -571,6 +571,7 @@ ONE_OF_A_KIND = {"index", "05_broadcast", "before", "exercises", "command"}
 
 
 @pytest.mark.long
+@pytest.mark.timeout(240)
 def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_browser):
     async def look(browser):
         page = await browser.new_page(viewport={"width": 1280, "height": 900})

@@ -193,6 +193,7 @@ tests_to_try.__test__ = False
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 def test_each_mistake_fails_the_test_it_names_and_is_told_what_to_look_at(exercise, tmp_path):
     # All in one process, which has one browser; what differs there is tried by itself.
     projects = [

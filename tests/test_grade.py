@@ -84,7 +84,7 @@ def test_a_right_one_passes_and_a_forged_one_does_not(tmp_path):
 
 
 @isolated
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_each_kind_has_its_row_and_leaves_nothing(tmp_path):
@@ -108,7 +108,7 @@ def test_each_kind_has_its_row_and_leaves_nothing(tmp_path):
 
 
 @isolated
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_list_and_a_condition_instead_of_queues_is_as_right(tmp_path):
     exercise = find_exercise("5")
     files = exercise.variants[1].applied_to(exercise.solution)
@@ -121,7 +121,7 @@ def test_a_list_and_a_condition_instead_of_queues_is_as_right(tmp_path):
 
 
 @isolated
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_what_knows_the_tests_is_to_be_looked_at(tmp_path):
     code = RIGHT["websocket.py"].replace(b'f"echo {data}"', b'f"echo {data[:20]}"')
     write_files({**RIGHT, "websocket.py": code}, tmp_path / "class/lee")

@@ -123,7 +123,7 @@ NOT_IN_A_PAGE = {"test_the_quart_command_starts_the_app"}
 
 
 # Each takes seconds, since each loads Python anew.
-WHEN = dict.fromkeys((3, 5, 6), pytest.mark.thorough)
+WHEN = {3: pytest.mark.thorough}
 SOLUTIONS = [
     pytest.param(exercise, marks=WHEN.get(exercise.number, pytest.mark.exhaustive))
     for exercise in all_exercises()
@@ -149,13 +149,8 @@ def test_a_solution_passes_all_checks_but_those_that_a_page_cannot_run(exercise,
 
 @pytest.mark.long
 @pytest.mark.timeout(SECONDS_FOR_ALL + 40)
-@pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param(step, marks=pytest.mark.thorough if step == 1 else pytest.mark.exhaustive)
-        for step in range(1, 7)
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("step", range(1, 7))
 def test_a_mistake_is_told_as_check_tells_it(step, live):
     async def look(browser, address):
         page = await Page.open(browser, address, find_exercise(str(step)).id)
