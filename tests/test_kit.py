@@ -168,7 +168,7 @@ def whole_kit(tmp_path_factory):
     return folder
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.network
 @pytest.mark.long
 @pytest.mark.timeout(300)

@@ -257,7 +257,7 @@ def test_a_learner_runs_edits_and_checks_by_keyboard(live):
     live(look)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_tabs_hear_each_other_a_post_and_a_line_and_how_a_server_ends(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "05_broadcast")
@@ -361,7 +361,7 @@ async def connect(page, path, text):
     await tab.evaluate(script, [path, text])
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_an_error_is_told_with_its_place_which_leads_to_the_line(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "03_echo")
@@ -389,7 +389,7 @@ def test_an_error_is_told_with_its_place_which_leads_to_the_line(live):
     live(look)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_what_is_written_is_kept_and_can_be_taken_along(live, tmp_path):
     async def look(browser, address):
         context = await browser.new_context(accept_downloads=True)
@@ -429,7 +429,7 @@ def test_what_is_written_is_kept_and_can_be_taken_along(live, tmp_path):
     live(look)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_what_is_missing_is_told_in_a_sentence(live, site):
     async def look(browser, address):
         for options, route, told in (
@@ -512,7 +512,7 @@ async def memory(page):
     return used + await page.place.evaluate("({ panel }) => panel.python.bytes")
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_an_open_exercise_can_be_used_by_everyone(live):
     async def look(browser, address):
         page = await Page.open(browser, address, "03_echo")
