@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 
 from harness import outside, patience
 from harness.inprocess import NEVER_YIELDS
-from harness.live_client import SMALL_BUFFER, LiveClient
+from harness.live_client import SMALL_BUFFER
 from harness.live_server import LiveApp
 from harness.patience import PatienceWithAnother
 from harness.starter import end_all, starter
@@ -170,12 +170,6 @@ class App(LiveApp):
 
     def __init__(self, project):
         self.server = Server(project)
-
-    def test_client(self):
-        """A client, once the server runs."""
-        if not self.server.thread:
-            self.server.start()
-        return LiveClient(self.server)
 
     @asynccontextmanager
     async def test_app(self):

@@ -24,7 +24,8 @@ from harness import namespaces
 
 ROOT = Path(__file__).resolve().parents[1]
 INPUT, OUTPUT, ERRORS, CONTROL, LISTENER = range(5)  # the only open files of a box
-OWN = "/own"  # the folder that an isolated box can write to, beside /tmp
+TEMPORARY = "/tmp"
+OWN = "/own"  # the folder that an isolated box can write to, beside the temporary one
 PLACE = f"{OWN}/websocket"
 MEGABYTES = 64  # of files that a box can write, in each of its two folders
 LIMITS = {
@@ -56,7 +57,7 @@ class Boxes:
             self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY)
             shown = [*NEEDED, *python(), project]
             shown += filter(None, os.environ.get("WORKSHOP_SHOWN", "").split(os.pathsep))
-            namespaces.new_root(folder, shown, ["/tmp", "/dev/shm", OWN])
+            namespaces.new_root(folder, shown, [TEMPORARY, "/dev/shm", OWN])
 
     def serve(self):
         """Do what is asked, until nobody asks any more."""
@@ -145,7 +146,8 @@ class Boxes:
 
 def own_folders():
     """The folders that an isolated box can write to, none of which hides what it has to read."""
-    return [OWN] if any(path.startswith("/tmp/") for path in python()) else ["/tmp", OWN]
+    is_in_the_way = any(Path(path).is_relative_to(TEMPORARY) for path in python())
+    return [OWN] if is_in_the_way else [TEMPORARY, OWN]
 
 
 def limit(processes):

@@ -215,7 +215,7 @@ def test_a_project_is_found_wherever_a_platform_puts_it(tmp_path):
     write_files(RIGHT, top / "at top")
     write_files(RIGHT, top / "clone/websocket")
     write_files(RIGHT, top / "clone/steps/03_echo")
-    write_files({"Lee/Task 3/work/index/websocket.py": b"app = None\n"}, top / "nested")
+    write_files({"Lee/Task 3/files/index/websocket.py": b"app = None\n"}, top / "nested")
     write_files({"late.zip": zipped({"a/b/websocket.py": b"app = 1\n"})}, top)
     write_files({"__MACOSX/websocket/websocket.py": b"", "notes.txt": b""}, top / "none")
     (top / "essay.pdf").write_bytes(b"%PDF")
@@ -228,7 +228,7 @@ def test_a_project_is_found_wherever_a_platform_puts_it(tmp_path):
     assert found == {
         "at top": ".",
         "clone": "websocket",
-        "nested": "Lee/Task 3/work/index",
+        "nested": "Lee/Task 3/files/index",
         "late.zip": "a/b",
         "none": "! there is no websocket.py in it",
         "essay.pdf": "! it is neither a folder nor a zip",

@@ -28,6 +28,7 @@ from harness import loading
 from harness.mended import with_both_keys
 
 HOST = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"  # for a class, and only where that is asked for
 FIRST_PORT = 5000
 TCP_PORT = 5001  # where the docs have an app listen for lines over TCP
 START_SECONDS = 30
@@ -148,6 +149,16 @@ def _stop(child):
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+
+
+def address_in_the_room():
+    """The address at which other machines of the network reach this one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 9))  # nothing is sent
+            return probe.getsockname()[0]
+        except OSError:
+            return HOST
 
 
 def chosen_port(port, first):

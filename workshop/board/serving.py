@@ -7,7 +7,6 @@ import sys
 
 from workshop import serving
 from workshop.board import saving
-from workshop.kit.offer import EVERYWHERE, address_in_the_room
 
 FIRST_PORT = 5050
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # none that looks like another one
@@ -38,10 +37,10 @@ class Session:
         self.code = code or new_code()
         self.file = saving.Saved(save, self.code, rows) if save else None
         self.port = serving.chosen_port(port, FIRST_PORT)
-        self.host = f"{address_in_the_room() if lan else serving.HOST}:{self.port}"
+        self.host = f"{serving.address_in_the_room() if lan else serving.HOST}:{self.port}"
         self.page = f"http://{serving.HOST}:{self.port}/#{self.code}"
         try:
-            self.listener = serving.listen(self.port, EVERYWHERE if lan else serving.HOST)
+            self.listener = serving.listen(self.port, serving.EVERYWHERE if lan else serving.HOST)
         except OSError:
             raise serving.PortTaken(f"port {self.port} is taken: try another --port") from None
         origins = f"http://{self.host} {os.environ.get('QUART_ORIGINS', '')}"

@@ -19,6 +19,7 @@ from workshop.venv import ROOT, locked, up_to
 
 HERE = Path(__file__).resolve().parent
 ABOUT, SUMS = "kit.json", "SHA256SUMS"
+CLONABLE = "workshop.git"  # made when a kit is offered, and no part of it
 AT_ONCE = 3  # downloads
 
 
@@ -34,6 +35,7 @@ def make(folder, pythons, targets, everything=False, solutions=False, say=print)
     """
     _require_place(folder)
     (folder / SUMS).unlink(missing_ok=True)
+    shutil.rmtree(folder / CLONABLE, ignore_errors=True)
     about = {"pythons": pythons, "targets": [target.name for target in targets]}
     about |= {"everything": everything, "solutions": solutions}
     _write(folder / ABOUT, json.dumps(about, indent=2) + "\n")

@@ -4,28 +4,15 @@ import functools
 import html
 import http.server
 import re
-import socket
+import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 from workshop import branches, serving
-from workshop.kit import ABOUT, SUMS, KitProblem
+from workshop.kit import ABOUT, CLONABLE, HERE, SUMS, KitProblem
 
-EVERYWHERE = "0.0.0.0"
 PAGE = """\
-<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width">
-    <title>Quart WebSocket Workshop</title>
-    <style>
-      :root {{ color-scheme: light dark; }}
-      body {{ max-width: 44rem; margin: 2rem auto; padding: 0 1rem; font: 1.1rem/1.5 system-ui; }}
-      pre {{ padding: 0.75rem; overflow-x: auto; border: 1px solid GrayText; }}
-    </style>
-  </head>
   <body>
     <h1>Quart WebSocket Workshop</h1>
     <p><a href="/site/index.html">Read the workshop</a>. This page is at <strong>{url}</strong></p>
@@ -62,10 +49,10 @@ def offered(folder, port, is_for_all):
     if not (folder / SUMS).is_file():
         raise KitProblem(f"{folder} isn't complete: make it again")
     _add_clonable(folder)
-    host = address_in_the_room() if is_for_all else serving.HOST
+    host = serving.address_in_the_room() if is_for_all else serving.HOST
     port = serving.chosen_port(port, 8080)
     handler = functools.partial(Handler, directory=folder)
-    where = EVERYWHERE if is_for_all else serving.HOST
+    where = serving.EVERYWHERE if is_for_all else serving.HOST
     with http.server.ThreadingHTTPServer((where, port), handler) as server:
         url = f"http://{host}:{port}"
         code = qr_code(url).svg_inline(scale=5, light="white") if is_for_all else ""
@@ -84,21 +71,17 @@ def qr_code(url):
     return segno.make(url, micro=False)
 
 
-def address_in_the_room():
-    """The address at which other machines of the network reach this one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("10.255.255.255", 9))  # nothing is sent
-            return probe.getsockname()[0]
-        except OSError:
-            return serving.HOST
+def head():
+    """How a page of the kit begins: as the one that is opened from a USB stick does."""
+    page = (HERE / "index.html").read_text(encoding="utf-8")
+    return page[: page.index("  <body>")]
 
 
 def _add_clonable(folder):
-    """A repository that git can clone over plain HTTP."""
-    place = folder / "workshop.git"
-    if not place.is_dir():
-        branches.git("clone", "--quiet", "--bare", str(folder / "workshop.bundle"), str(place))
+    """A repository that git can clone over plain HTTP, as the bundle has it now."""
+    place = folder / CLONABLE
+    shutil.rmtree(place, ignore_errors=True)
+    branches.git("clone", "--quiet", "--bare", str(folder / "workshop.bundle"), str(place))
     branches.git("--git-dir", str(place), "update-server-info")
 
 
@@ -109,7 +92,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Answer with a page that is made here, or a file."""
         path = self.path.partition("?")[0]
         if path == "/":
-            self._answer(PAGE.format(**self.server.words))
+            self._answer(head() + PAGE.format(**self.server.words))
         elif found := re.fullmatch(r"/simple/([\w.-]+)/", path):
             self._answer(index_of(Path(self.directory) / "packages", found[1]))
         else:
