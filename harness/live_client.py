@@ -92,8 +92,11 @@ class LiveConnection:
             raise failures.still_runs(self.path)
 
     async def send(self, data):
+        from websockets.exceptions import ConnectionClosed
+
         self.sent = data
-        await self.connection.send(data)
+        with suppress(ConnectionClosed):  # receive() tells that, as it does in-process
+            await self.connection.send(data)
 
     async def receive(self):
         from websockets.exceptions import ConnectionClosed
