@@ -1,7 +1,8 @@
 """A project apart: its code runs in another process, and the tests speak to it over sockets alone.
 
 What that process tells of itself explains a failure, or ends a wait. Everything else is seen from
-outside: what comes over sockets, what is printed, who listens on a port, how much memory is used.
+outside: what arrives over sockets, what it prints, which ports it listens on, how much memory it
+uses.
 """
 
 import json
@@ -68,7 +69,7 @@ class Server:
             raise AssertionError(str(why))
         for port in outside.listening() - {self.port}:
             with suppress(OSError), socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))  # tests that look at who binds see it
+                probe.bind(("127.0.0.1", port))  # tests that watch for bind() see it
 
     def _hear(self, control):
         """Take in what the box tells of itself: lines of JSON, or anything else."""
@@ -133,7 +134,7 @@ def end(handler):
 
 
 def until_event(server, names, waiting, is_enough=bool):
-    """Wait for one of some events, or for the end of the box, or of one's patience."""
+    """Wait until one of some events, until the box has ended, or until patience runs out."""
     while not (names & set(server.events) or server.is_over or waiting.is_over() or is_enough()):
         threading.Event().wait(0.005)
 

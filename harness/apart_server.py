@@ -82,7 +82,7 @@ def explain(app):
         return app.never_awaited[0][:MOST]
     places = [where_it_is_busy()]
     if places[0]:
-        time.sleep(0.1)  # whoever is at the same place again is busy there
+        time.sleep(0.1)  # a server that is at the same place again is busy there
         places.append(where_it_is_busy())
     if not places[-1] or places[0] != places[-1]:
         return ""

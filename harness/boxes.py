@@ -4,7 +4,7 @@ Usage: python -m harness.boxes SOCKET PROJECT USER [FOLDER]
 
 A process of its own starts them, by forking, when it is asked to on a socket. It never runs code of
 the project itself. With FOLDER, an empty one, the boxes are isolated: each has its own copy of the
-project, its own processes, nothing to see but what Python needs, and nobody's rights.
+project and its own processes, sees only what Python needs, and has the rights of nobody.
 """
 
 import contextlib
@@ -104,7 +104,7 @@ class Boxes:
         return child
 
     def become_box(self, ask, files):
-        """Go on as a box: take its place, give up all rights, and run the project's code."""
+        """Continue as a box: take its place, give up all rights, and run the project's code."""
         os.setsid()
         place = os.path.join(os.environ["TMPDIR"], f"box-{os.getpid()}-{self.count}")
         files = [fcntl.fcntl(file, fcntl.F_DUPFD, 64) for file in files]

@@ -51,12 +51,12 @@ def room(target, megabytes, mode="0755"):
 
 
 def is_root():
-    """Whether this is the system's own root, who needs no namespace of users."""
+    """Whether this is the system's own root, which needs no namespace of users."""
     return os.geteuid() == 0
 
 
 def become(inside, outside, group):
-    """In a new namespace of users, be `inside`; outside, one remains who one was."""
+    """In a new namespace of users, become `inside`; outside, the user stays the same."""
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{inside} {outside} 1"),
@@ -67,7 +67,7 @@ def become(inside, outside, group):
 
 
 def enter():
-    """Go on in a child of this process, with files, processes and a network of its own.
+    """Continue in a child of this process, with files, processes and a network of its own.
 
     Whatever it starts ends with it, and it ends with this process, which ends when the other end
     of its standard input is closed.
@@ -123,7 +123,7 @@ def new_root(folder, shown, rooms=()):
             bind(source, target)
     for name in (*rooms, "/proc", "/.before"):
         os.makedirs(folder + name, exist_ok=True)
-    # Where users are mapped, only who sees one /proc may mount another.
+    # Where users are mapped, only a process that sees one /proc may mount another.
     mount("/proc", folder + "/proc", flags=BIND | RECURSIVE)
     os.chdir(folder)
     call("syscall", PIVOT_ROOT[os.uname().machine], b".", b".before")

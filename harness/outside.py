@@ -1,4 +1,4 @@
-"""What is seen of a box from outside: who listens on a port, and how much memory is used."""
+"""What is seen of a box from outside: which ports it listens on, and how much memory it uses."""
 
 import os
 import tracemalloc

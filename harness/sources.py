@@ -66,7 +66,7 @@ def routes_wrongly(node, tree):
 
 
 def replaces_config(node, tree):
-    """Say that an app's settings are replaced by one's own; "" if they are not."""
+    """Say that an app's settings are replaced instead of updated; "" if they are not."""
     for target in node.targets if isinstance(node, ast.Assign) else []:
         if isinstance(target, ast.Attribute) and target.attr == "config":
             if ast.unparse(target.value) in made_by(tree, MAKERS):

@@ -16,7 +16,7 @@ from harness.needs import pytest_itemcollected, pytest_terminal_summary, registe
 
 START_SECONDS = 30
 MOST_LINES_OF_BUILD = 10  # where nothing is wrong
-# Who runs the tests in the background may ignore Ctrl-C; the processes they start must not.
+# Tests that run in the background may ignore Ctrl-C; the processes they start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

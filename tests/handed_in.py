@@ -182,7 +182,7 @@ def fork_bomb(folder):
 
 @kind("passed")
 def detached_children(folder):
-    """Right, but children of it go on, and fill whatever disk they can write to."""
+    """Right, but its children keep running, and fill whatever disk they can write to."""
     code = (
         "import subprocess, sys, tempfile\n"
         "writes = 'import sys, time\\n' 'while True:\\n try:\\n  '"

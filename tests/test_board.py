@@ -154,7 +154,7 @@ def test_an_address_may_be_typed_in_several_ways(typed, address):
     "typed", ["", "https://board", "a:b", "host:99999", "http://u@h", "h/x", "[::1"]
 )
 def test_what_is_no_address_is_refused(typed):
-    with pytest.raises(reporting.ReportProblem, match="no address of a board"):
+    with pytest.raises(reporting.ReportProblem, match="is not the address of a board"):
         reporting.address_of(typed)
 
 
@@ -174,7 +174,7 @@ def test_a_name_is_taken_once_and_one_without_a_name_has_a_number():
     learners.join("<b>alice</b>")
     number, _ = learners.join()
     assert learners.rows[number]["name"] == "Learner 2"
-    with pytest.raises(Refused, match="has this name already"):
+    with pytest.raises(Refused, match="somebody else has this name"):
         learners.join("<B>Alice</B> ")
 
 
@@ -393,7 +393,7 @@ def test_two_boards_never_share_a_file(tmp_path):
     path = tmp_path / "class.board"
     one = Session(save=path)
     one.board.learners.join("alice")
-    with pytest.raises(saving.BoardProblem, match="another board keeps its class"):
+    with pytest.raises(saving.BoardProblem, match="another board uses class"):
         Session(save=path)
     one.listener.close()
     one.file.close()
@@ -416,10 +416,10 @@ def test_a_file_that_is_not_a_boards_is_left_alone(tmp_path, content):
     ("arguments", "told"),
     [
         (["join"], "join takes the ADDRESS and the CODE"),
-        (["join", "https://x", "C"], "https://x is no address of a board"),
+        (["join", "https://x", "C"], "https://x is not the address of a board"),
         (["join", "127.0.0.1:9", CODE], "add --yes if you agree"),
         (["join", "127.0.0.1:9", CODE, "--yes"], "no board answers at 127.0.0.1:9"),
-        (["hand", "up"], "no board was joined"),
+        (["hand", "up"], "you haven't joined a board"),
         (["board", "--save", "nowhere/at/all"], "cannot be written to"),
     ],
 )

@@ -692,8 +692,8 @@ def test_the_command_builds_the_site_only_where_nothing_else_is(tmp_path):
     for place, told in (
         (file, "is a file"),
         (file / "site", "cannot be written to"),
-        (tmp_path, "holds something else"),
-        (DOCS, "holds something else"),
+        (tmp_path, "contains something else"),
+        (DOCS, "contains something else"),
     ):
         result = build_site(place)
         assert result.returncode == 2, place

@@ -356,7 +356,7 @@ def test_when_a_check_is_killed_nothing_of_it_goes_on(learner, start, tmp_path):
     process.process.kill()
     for pid in map(int, pids.read_text().split()):
         while is_running(pid):
-            assert time.monotonic() < deadline, f"process {pid} goes on"
+            assert time.monotonic() < deadline, f"process {pid} still runs"
 
 
 def is_running(pid):

@@ -278,9 +278,9 @@ def test_tabs_hear_each_other_a_post_and_a_line_and_how_a_server_ends(live):
                 ["from A", "from a POST", "from TCP"]
             )
         # A tab that vanishes, and a server that stops and starts again.
-        await place.get_by_role("button", name="Close without goodbye").last.click()
-        await expect(tabs[1].locator("body")).to_contain_text("This tab is gone")
-        await expect(place.locator(".rows")).to_contain_text("no goodbye")
+        await place.get_by_role("button", name="Drop the connection").last.click()
+        await expect(tabs[1].locator("body")).to_contain_text("This tab has vanished")
+        await expect(place.locator(".rows")).to_contain_text("the connection is lost")
         await page.press("Stop the server")
         await expect(tabs[0].get_by_role("status")).to_contain_text("Disconnected")
         await expect(place.locator(".rows")).to_contain_text("code 1012")

@@ -160,7 +160,7 @@ def test_a_process_that_a_notebook_started_ends_when_the_kernel_is_killed():
             socket.create_connection((host, int(port)), timeout=1).close()
         except OSError:
             break
-        assert time.monotonic() < deadline, "the server goes on"
+        assert time.monotonic() < deadline, "the server still runs"
 
 
 def test_the_command_serves_the_notebooks_and_ctrl_c_ends_it(workshop):

@@ -82,6 +82,6 @@ def test_a_file_that_is_no_zip_is_told(folder, tmp_path):
     (tmp_path / "half.zip").write_bytes(whole.getvalue()[:40])
     for name in ("no.zip", "half.zip"):
         code, output = start(tmp_path / name, "3")
-        assert code == 2 and "it is not a zip that can be read" in output
+        assert code == 2 and "it is not a valid zip" in output
     assert start(tmp_path / "none.zip", "3")[0] == 2
     assert start(tmp_path / "no.zip", "3", "--mine")[0] == 2

@@ -72,7 +72,7 @@ def ensure(last="default"):
     except OSError as error:
         raise EnvironmentFailed(cause(f"{type(error).__name__}: {error}")) from None
     except KeyboardInterrupt:
-        print("\nStopped. The next command that needs these packages goes on.", file=sys.stderr)
+        print("\nStopped. The next command that needs these packages continues.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -17,7 +17,7 @@ DEADLINE = 0.7  # seconds that a test waits for a message
 PATIENCE = 1.4  # seconds that a test waits for the browser
 BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
 HASTE = 1.4  # seconds spent on failed checks, after which the rest is left for later
-SILENCE = 15  # seconds without a word, after which nothing more is to be expected
+SILENCE = 15  # seconds without a word, after which nothing more is expected
 END_OF_PYTHON = "the code ended Python itself: is there an os._exit()?"
 
 

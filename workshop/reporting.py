@@ -1,8 +1,8 @@
 """What a learner's checks report to a class's board, once they have joined it with `join`.
 
 A check writes its report to a file, and a process of its own sends it, which is this file run as a
-script: so a board that is away or slow delays no check. What could not be sent stays there for the
-next time. Before `join`, there is no file of the board's address, and nothing is ever sent.
+script: so a board that is slow or unavailable delays no check. What could not be sent stays there
+for the next time. Before `join`, there is no file of the board's address, and nothing is ever sent.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ def address_of(text):
     except ValueError:
         host = None
     if not host or parts.scheme != "http" or parts.path.strip("/") or parts.username:
-        raise ReportProblem(f"{text} is no address of a board: type it as the board shows it")
+        raise ReportProblem(f"{text} is not the address of a board: type it as the board shows it")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -71,7 +71,7 @@ def made_of(exercise_id, checks):
 def report(exercise_id, checks, folder=FOLDER):
     """Report what was checked, if a board was joined: returns its address then, or else None.
 
-    This only writes a file and starts a process. Whatever is wrong with either is nobody's problem.
+    This only writes a file and starts a process. If either fails, `check` continues all the same.
     """
     joined = read_joined(folder)
     if joined is None:
@@ -136,7 +136,7 @@ def join(address, code, name=None, folder=FOLDER):
             raise ValueError
         joined["token"].encode("ascii")
     except (LookupError, TypeError, ValueError):
-        raise ReportProblem(f"what answers at {address} is not a board") from None
+        raise ReportProblem(f"the server at {address} is not a board") from None
     try:
         forget(folder)
         folder.mkdir(parents=True)
@@ -152,7 +152,7 @@ def tell(what, content, folder=FOLDER):
     """Tell the board that was joined of something; raises ReportProblem if that fails."""
     joined = read_joined(folder)
     if joined is None:
-        raise ReportProblem("no board was joined: `python3 -m workshop join ADDRESS CODE` does it")
+        raise ReportProblem("you haven't joined a board: `python3 -m workshop join ADDRESS CODE`")
     status, answer = _ask(joined["address"], what, content, joined["token"])
     if status == 401:
         forget(folder)

@@ -41,7 +41,7 @@ def require_place(folder):
     if folder.exists() and not folder.is_dir():
         raise NoPlace(f"{folder} is a file: name a folder for the site")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SITE).is_file():
-        raise NoPlace(f"{folder} holds something else: name a new folder for the site")
+        raise NoPlace(f"{folder} contains something else: choose a new folder for the site")
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise NoPlace(f"{folder} cannot be written to")

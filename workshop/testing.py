@@ -13,9 +13,12 @@ from workshop.venv import ROOT
 
 PLAN = """\
 Testing every step, exercise and mistake, the command, docs and notebooks: three to five minutes.
-Left out, which --all adds: what needs the network, such as real environments, and repetitions.
+Left out, which --all adds: tests that need the network, repeat others or take long.
 """
-PLAN_OF_ALL = "Testing everything, also with real environments and pipenv: five to ten minutes.\n"
+PLAN_OF_ALL = """\
+Testing what --all adds, too, such as real environments and pipenv: five to ten minutes.
+Left out: tests marked as exhaustive, which run only if --all and their file are both named.
+"""
 PARALLEL = 5  # tests at once, also on fewer cores, because half of the time they wait
 
 
@@ -23,7 +26,8 @@ def run(arguments):
     """Run pytest with these arguments, in place of this process.
 
     Without a file or a folder among them it is everything, from wherever it is called. With --all,
-    tests that are marked as thorough run, too: they need the network, or repeat what others test.
+    tests that are marked as thorough run, too: they need the network, repeat others or take long.
+    Those marked as exhaustive run only if --all and their file are both named.
     """
     arguments = list(arguments)
     runs_all = "--all" in arguments

@@ -25,7 +25,7 @@ def project_in(path):
                 raise BadZip(f"{path} is too large for a project")
             files = {PurePosixPath(info.filename): archive.read(info) for info in infos}
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not a zip that can be read"
+        why = getattr(error, "strerror", None) or "it is not a valid zip"
         raise BadZip(f"{path} cannot be read: {why}") from None
     apps = [name for name in files if name.name == "websocket.py"]
     if not apps:

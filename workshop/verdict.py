@@ -100,7 +100,7 @@ class Verdict:
 
     @property
     def first(self):
-        """The first check that fails, which is to be fixed first; it may be of an optional part."""
+        """The first check that fails, the one to fix first; it may be of an optional part."""
         return self.failed[0][1] if self.failed else None
 
     def headline(self):

@@ -1,4 +1,4 @@
-// The button of a page that opens an exercise in it; nothing else is loaded before it is pressed.
+// The button that opens an exercise on its page; nothing else is loaded before it is pressed.
 "use strict";
 
 (() => {
@@ -17,11 +17,11 @@
     return response.json();
   }
 
-  // Why this browser cannot do it, or "".
+  // Why this browser cannot run Python, or "".
   function whyNot() {
-    if (location.protocol === "file:") return "A browser runs no Python in a page that it reads from a file.";
+    if (location.protocol === "file:") return "Browsers can't run Python on a page that was opened from a file.";
     if (typeof WebAssembly !== "object") return "This browser has no WebAssembly.";
-    if (typeof DecompressionStream !== "function") return "This browser is too old for it.";
+    if (typeof DecompressionStream !== "function") return "This browser is too old to run Python.";
     return "";
   }
 
@@ -37,7 +37,7 @@
     }
   }
 
-  // Start Python while the page is read, once the place comes near; whoever did it before will again.
+  // Start Python while the page is read, once the button comes near: a learner who used it before will again.
   function startEarly(place) {
     const observer = new IntersectionObserver(async ([{ isIntersecting }]) => {
       if (!isIntersecting) return;
@@ -51,7 +51,7 @@
   }
 
   async function open(place, button, state) {
-    const command = `On your own machine, it works with: ${place.dataset.command}`;
+    const command = `On your own machine, use: ${place.dataset.command}`;
     const why = whyNot();
     if (why) {
       state.textContent = `${why} ${command}`;

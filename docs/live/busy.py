@@ -1,4 +1,4 @@
-"""Finds code that is busy for too long: a loop without an end, or a call that blocks.
+"""Finds code that is busy for too long: an endless loop, or a call that blocks.
 
 A worker has one thread, so nobody can look from outside. Python itself calls `Watch` for each line
 of the project's files, and the event loop tells it whenever it has been free.
@@ -44,7 +44,7 @@ class Watch:
         sys.monitoring.restart_events()
 
     def free(self):
-        """The code before this moment has come to its end."""
+        """The code that ran until now has finished."""
         self.free_at = time.perf_counter()
 
     def on_start(self, code, offset):
@@ -60,7 +60,7 @@ class Watch:
             raise KeyboardInterrupt
 
     def on_sleep(self, seconds):
-        """Tell at once of a sleep that is too long, which would only be found at its end."""
+        """Tell at once of a sleep that is too long, which would only be found once it is over."""
         frame = sys._getframe()
         while frame and not (self.project and frame.f_code.co_filename.startswith(self.project)):
             frame = frame.f_back
@@ -73,7 +73,7 @@ class Watch:
         self.tell_end(stuck(path.rpartition("/")[2], line))
 
     def tell_end(self, why):
-        """Tell once why the code does not come to its end."""
+        """Tell once why the code doesn't finish."""
         if not self.is_told:
             self.is_told = True
             self.on_stuck(why)

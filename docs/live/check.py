@@ -74,7 +74,7 @@ class PageTeller(Teller):
         return {*begun, len(self.parts)}
 
     def pytest_runtest_setup(self):
-        """A test begins, so whatever ran before has come to its end."""
+        """A test begins, so the code that ran before has finished."""
         self.watch.free()
 
     def tell(self, **event):
@@ -99,7 +99,7 @@ class PageTeller(Teller):
         self.post(kind="lines", lines=self.verdict.hear(check))
 
     def ending(self, words, why):
-        """The sentence of a check that does not come to its end."""
+        """The sentence of a check that doesn't finish."""
         return [f"Fix this first: {words}", why] if not self.verdict.failed else []
 
     def end(self, why=""):

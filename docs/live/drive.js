@@ -370,7 +370,7 @@ export async function drive(desk, { call, method, arguments: words }) {
   desk.python.tell({ kind: "done", call, isOfCheck: true, ...answer });
 }
 
-// Close all tabs of a check that did not come to its end.
+// Close all tabs of a check that didn't finish.
 export function closeAll() {
   for (const tab of tabs.values()) tab.frame.remove();
   tabs.clear();

@@ -1,7 +1,7 @@
 """TCP without a network: a server and its clients in the same Python.
 
 A loop with the methods of `InMemory` connects clients to servers in `network`. A port belongs to
-whoever listens on it, as on a machine of its own.
+the server that listens on it, as on a machine of its own.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ import socket
 from collections import deque
 
 READ_SIZE = 256 * 1024  # bytes, what asyncio reads at once
-# Bytes: a writer pauses when more is left, and goes on when less is left.
+# Bytes: a writer pauses when more is left, and continues when less is left.
 HIGH, LOW = 64 * 1024, 16 * 1024
-ANY = ("", "0.0.0.0")  # the addresses of whoever listens on all of them
+ANY = ("", "0.0.0.0")  # the addresses of a server that listens on all of them
 
 
 class Network:

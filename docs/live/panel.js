@@ -69,7 +69,7 @@ export class Panel {
       label,
     ];
     const kept = "What you write is kept in this browser, on this machine. Start over clears it. " +
-      `The zip goes into the workshop on your machine with: python3 -m workshop start ${this.exercise.id} --from FILE.zip`;
+      `To continue with the zip on your own machine: python3 -m workshop start ${this.exercise.id} --from FILE.zip`;
     const more = [make("div", { class: "bar" }, buttons), this.asking, make("p", { class: "note" }, kept)];
     return make("div", { class: "help" }, [this.hints, ...more]);
   }
@@ -94,7 +94,7 @@ export class Panel {
   tabElement(frame, index) {
     const buttons = [
       button("Reload", () => this.tabs[index]?.open()),
-      button("Close without goodbye", () => this.onVanish(index)),
+      button("Drop the connection", () => this.onVanish(index)),
     ];
     const bar = make("div", { class: "bar" }, [make("strong", {}, NAMES[index]), ...buttons]);
     return make("div", { class: "tab" }, [bar, frame]);
@@ -151,7 +151,7 @@ export class Panel {
 
   // Say that something cannot be done here, and what to do instead.
   fail(why) {
-    this.say(`${why} On your own machine, it works with: ${this.command}`);
+    this.say(`${why} On your own machine, use: ${this.command}`);
   }
 
   print(text) {
@@ -304,7 +304,7 @@ export class Panel {
     const tab = this.tabs[index];
     if (!tab) return;
     tab.leave(1006);
-    const words = "This tab is gone, and has said nothing to the app. Reload opens it again.";
+    const words = "This tab has vanished without closing its connection. Reload opens it again.";
     tab.doc.body.replaceChildren(tab.doc.createTextNode(words));
   }
 
@@ -312,7 +312,7 @@ export class Panel {
     const body = new TextEncoder().encode(text);
     try {
       const answer = await this.python.request("/api/v2/messages", { method: "POST", body });
-      this.say(`The POST is answered with ${answer.status}.`);
+      this.say(`The POST was answered with ${answer.status}.`);
     } catch (error) {
       this.tell(error);
     }
@@ -321,7 +321,7 @@ export class Panel {
   async onTcp(text) {
     try {
       const { text: answer } = await this.python.ask({ kind: "tcp", port: TCP_PORT, text: `${text}\n` });
-      this.say(answer ? `TCP: ${answer}` : "The line is sent.");
+      this.say(answer ? `TCP: ${answer}` : "The line was sent.");
     } catch (error) {
       if (!(error instanceof Ended)) this.say(`TCP: ${error.message}`);
     }

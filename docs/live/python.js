@@ -13,7 +13,7 @@ export class Python {
     this.worker = null;
   }
 
-  // Start the worker, unless it runs: a promise.
+  // Start the worker, unless it runs; returns a promise.
   start() {
     if (this.worker) return this.started;
     this.pending = new Map(); // the id of a question to what becomes of it
@@ -23,7 +23,7 @@ export class Python {
       this.onStarted = good;
       this.onDead = bad;
     });
-    this.started.catch(() => {}); // whoever asks is told
+    this.started.catch(() => {}); // each question is told of it
     this.worker.onerror = (event) => this.onDead(new Error(event.message ?? "no worker"));
     this.worker.onmessage = ({ data }) => this.hear(data);
     return this.started;
@@ -69,7 +69,7 @@ export class Python {
     this.worker?.postMessage(message);
   }
 
-  // Ask the worker: a promise of its answer.
+  // Ask the worker; returns a promise of its answer.
   async ask(message) {
     await this.start();
     return new Promise((good, bad) => {
@@ -88,7 +88,7 @@ export class Python {
     return this.inTime(SILENCE, this.ask({ kind: "check", exercise, files, isThorough }));
   }
 
-  // What is promised, unless the worker is silent for too long: then `on.silent` is called.
+  // Await a promise; if the worker is silent for too long meanwhile, call `on.silent`.
   async inTime(milliseconds, promised) {
     await this.start();
     this.heardAt = performance.now();
@@ -106,7 +106,7 @@ export class Python {
     }
   }
 
-  // A request of a tab, or of the page: a promise of { status, headers, body }.
+  // A request of a tab, or of the page; returns a promise of { status, headers, body }.
   request(path, { method = "GET", headers = [], body = null, isOfCheck = false } = {}) {
     return this.ask({ kind: "http", path, method, headers, body, isOfCheck });
   }

@@ -37,7 +37,7 @@ export class Tab {
     return this.python.request(path, { ...options, isOfCheck: this.isOfCheck });
   }
 
-  // Close its connections: 1001 is a browser's "going away", 1006 no goodbye at all.
+  // Close its connections: 1001 is a browser's "going away", 1006 a lost connection.
   leave(code = 1001) {
     for (const socket of [...this.sockets]) socket.leave(code);
   }
@@ -108,7 +108,7 @@ export class Tab {
     }
   }
 
-  // Lead whatever a page does to the app, and what goes wrong to whoever wants to know.
+  // Send the page's requests to the app, and report its errors.
   prepare(win) {
     win.WebSocket = this.python.socketClass(this);
     win.fetch = async (address, options = {}) => {

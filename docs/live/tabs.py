@@ -2,7 +2,7 @@
 
 This module stands for `harness.page` and `harness.live_server` in a page. The browser is the one
 that shows the page, so a test waits for what happens outside Python: by JavaScript Promise
-Integration, `Outside.wait` lets the browser go on while Python's stack stays where it is.
+Integration, `Outside.wait` lets the browser continue while Python's stack stays where it is.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ const KINDS = {
   text: "text",
   binary: "binary",
   close: "close",
-  lost: "no goodbye",
+  lost: "lost",
 };
 
 export function payloadOf(frame) {

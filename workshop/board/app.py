@@ -1,7 +1,7 @@
 """The board as a Quart app: learners send reports, and pages receive each change.
 
 Every message in the log is a learner's new row, and the checks that most learners fail now. So a
-page that has missed too many of them asks for the whole state, and goes on from there.
+page that has missed too many of them asks for the whole state, and continues from there.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Board:
         self.log.append(json.dumps({"row": shown(row), "most": self.learners.most_failed()}))
 
     def state(self):
-        """All that a page shows, and where it goes on from there."""
+        """All that a page shows, and where it continues from there."""
         return {
             **{"log": self.log.name, "last": self.log.last},
             "join": f"python3 -m workshop join {self.address} {self.code}",

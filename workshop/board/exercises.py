@@ -4,7 +4,7 @@ from functools import cache
 
 from workshop.steps import TEST, all_exercises
 
-# What `check` fails with if the tests themselves come to no end.
+# What `check` fails with if the tests themselves can't be run or don't finish.
 OF_THE_RUN = ("there are tests to run", "the tests can be read", "the tests run to their end")
 
 UNKNOWN = "a check of another version of the workshop"

@@ -33,13 +33,13 @@ def clean_name(name):
     if name is None:
         return None
     if not isinstance(name, str):
-        raise Refused(400, "a name is a text")
+        raise Refused(400, "a name must be text")
     name = unicodedata.normalize("NFC", name.strip())
     if not 1 <= len(name) <= LONGEST_NAME:
         raise Refused(400, f"a name has 1 to {LONGEST_NAME} characters")
     # Neither control characters nor those that turn the direction of a line around.
     if not name.isprintable():
-        raise Refused(400, "a name has no control characters")
+        raise Refused(400, "a name must not have control characters")
     return name
 
 
@@ -63,9 +63,9 @@ class Learners:
         """A new row; returns its number and its token. Raises Refused."""
         name = clean_name(name)
         if len(self.rows) >= MOST_LEARNERS:
-            raise Refused(503, f"the board has its {MOST_LEARNERS} learners")
+            raise Refused(503, f"the board is full: it has {MOST_LEARNERS} learners")
         if name and name.casefold() in {row["name"].casefold() for row in self.rows.values()}:
-            raise Refused(409, "somebody has this name already: choose another one")
+            raise Refused(409, "somebody else has this name: choose another one")
         token = secrets.token_urlsafe(24)
         self.last += 1
         row = {
@@ -171,7 +171,7 @@ def understood(report):
         report[key] for key in ("id", "exercise", "checks", "time")
     )
     if not isinstance(report_id, str) or not 1 <= len(report_id) <= 32:
-        raise Refused(400, "the id of a report is a short text")
+        raise Refused(400, "the id of a report must be a short string")
     if not isinstance(exercise, str) or exercise not in exercises.known():
         raise Refused(400, "there is no such exercise")
     if not isinstance(checks, dict):

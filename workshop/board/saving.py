@@ -35,7 +35,7 @@ def read(path):
         raise BoardProblem(f"{path.name} cannot be read: {error.strerror}") from None
     except (ValueError, LookupError, TypeError):
         raise BoardProblem(
-            f"{path.name} is not the file of a board, so it is left alone: name another one"
+            f"{path.name} is not the file of a board, so it is left alone: choose another one"
         ) from None
 
 
@@ -49,7 +49,7 @@ class Saved:
         try:
             with path.open("a") as file:
                 if not environment.is_locked(file):
-                    raise BoardProblem(f"another board keeps its class in {path.name}: stop that")
+                    raise BoardProblem(f"another board uses {path.name}: stop that board first")
             # Only for this user: the class code lets people in.
             opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(opened, "w", encoding="utf-8", newline="\n") as file:

@@ -48,7 +48,7 @@ class Session:
         self.app = create_app(self.board, origins)
 
     def keep(self, row):
-        """Write a row to the file, if there is one; the board goes on if that is not possible."""
+        """Write a row to the file, if there is one; the board continues if that is not possible."""
         if self.file:
             try:
                 self.file.add(row)
@@ -56,7 +56,7 @@ class Session:
                 self.file = None
                 print(
                     f"{self.save.name} cannot be written to any more ({error.strerror}): "
-                    "the board goes on, in memory only.",
+                    "the board continues, in memory only.",
                     file=sys.stderr,
                 )
 

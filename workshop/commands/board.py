@@ -13,8 +13,8 @@ from workshop.commands.learner import can_ask
 ASKS_FOR = "join takes the ADDRESS and the CODE that the board shows, or --show"
 
 AND_NOTHING_ELSE = """A report holds nothing else. The id is random: a report that arrives twice
-counts once. The time is in seconds since 1970. With each report, the key is sent that the board
-gave you, so that nobody else can write to your row."""
+counts once. The time is in seconds since 1970. Each report is sent with the key that the
+board gave you, so that nobody else can write to your row."""
 
 
 @click.command()
@@ -49,7 +49,7 @@ def join(address, code, name, yes, show):
     click.echo("It is sent over plain HTTP, so others on this network could read it.")
     if not yes:
         if not can_ask():
-            raise click.ClickException("nobody can be asked here: add --yes if you agree")
+            raise click.ClickException("this needs a terminal to ask: add --yes if you agree")
         if not click.confirm("Join?"):
             click.echo("Nothing was sent.")
             sys.exit(1)
@@ -122,12 +122,12 @@ def hand(direction):
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @port_option
 def board(lan, save, no_browser, port):
-    """Show who is at which exercise, and which checks fail, until Ctrl-C (for instructors).
+    """Show each learner's exercise and failing checks, live, until Ctrl-C (for instructors).
 
     The board prints an address and a class code for `join`, and opens a page for the projector. It
     listens on port 5050 of 127.0.0.1 or, if that is taken, on the next free port. With --lan, it
-    listens on all addresses of this machine: everyone on the network can connect, and needs the
-    code to join or to look. The class is kept in memory only, unless --save is given.
+    listens on all addresses of this machine: everyone on the network can connect, but needs the
+    code to join or to view the board. The class is kept in memory only, unless --save is given.
     """
     import webbrowser
 
@@ -142,8 +142,8 @@ def board(lan, save, no_browser, port):
         if lan and session.host.startswith("127."):
             click.echo("This machine has no network now, so nobody else can reach the board.")
         elif lan:
-            click.echo("Everyone on this network can reach it. To join or to look takes the code.")
-            click.echo("It speaks plain HTTP, so others on this network could read what is sent.")
+            click.echo("Everyone on this network can reach it. Joining and viewing need the code.")
+            click.echo("It uses plain HTTP, so others on this network could read what is sent.")
             click.echo("If this machine's firewall asks, allow it: only here, not for learners.")
             click.echo("A guest network may keep machines apart: use a phone's hotspot then.")
         else:

@@ -28,7 +28,7 @@ WIDTH = 72  # of the sentence in the table
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A CSV file with everybody in the class.",
 )
-@click.option("--id", "column", help="The column of the roster that tells submissions apart.")
+@click.option("--id", "column", help="The column of the roster with the identifiers.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Submissions at a time.  [one per core]")
 @click.option(
     *("--limit", "limit"),
@@ -62,8 +62,8 @@ def grade(
     """Grade the submissions of a class for EXERCISE (for instructors).
 
     SUBMISSIONS is a folder or a zip with one folder, zip or git clone for each learner. With
-    --branches, it is a git repository, by default the one in the current folder. Whatever holds no
-    project is named, and the others are graded.
+    --branches, it is a git repository, by default the one in the current folder. If a
+    submission contains no project, its row says so, and the others are graded.
 
     Each submission runs apart from the tests, which talk to it over sockets. On Linux, it is
     isolated from this machine and from the other submissions; elsewhere, each row says "not
@@ -114,14 +114,15 @@ def choose(submissions, pattern, roster_file, column):
     for name in named:
         if name not in known:
             click.echo(
-                f"{printable(name)} is nobody's on the roster, or not the only one.", err=True
+                f"{printable(name)} matches nobody on the roster, or others match, too.",
+                err=True,
             )
     note = ["nothing was handed in"]
     return named, [running.Row(one, "", "missing", notes=list(note)) for one in missing]
 
 
 class Kept:
-    """The rows that are finished, kept in a file, so that a later run can go on."""
+    """The rows that are finished, kept in a file, so that a later run can continue."""
 
     def __init__(self, folder, exercise, resume):
         self.folder, self.exercise = folder, exercise
@@ -191,14 +192,14 @@ def grade_them(exercise, todo, rows, kept, isolated, jobs, limit, form, feedback
                     results.write_tables(kept.folder, exercise, in_order())
                     bar.update(1)
         except KeyboardInterrupt:
-            click.echo("\nStopped: with --resume, grading goes on from here.", err=True)
+            click.echo("\nStopped: with --resume, grading continues from here.", err=True)
             sys.exit(130)
     rows[:] = in_order()
     results.write_tables(kept.folder, exercise, rows)
     results.write_each(kept.folder, exercise, rows, form, feedback)
     kept.forget()
     tell_table(rows)
-    click.echo(f"\nResults: {kept.folder / 'grades.csv'}, and with every sentence in grades.json")
+    click.echo(f"\nResults: {kept.folder / 'grades.csv'}; grades.json has each check's sentence")
 
 
 def tell_table(rows):

@@ -28,11 +28,10 @@ def kit(folder, python, systems, everything, solutions, serve, lan, port):
     It holds the repository with the exercise branches, the site, the packages for running and
     checking, and start.py, which sets up the workshop from them. You need a network to make it.
     Type the same command again to complete a kit. If a package doesn't exist for one of the
-    systems, it is named, and the exit code is 1.
+    systems, this says so, and the exit code is 1.
 
-    With --serve, a kit that was made is offered to the class: pages, repository and packages. Other
-    machines can reach it only with --lan; on a guest network that keeps its machines apart, not
-    even then.
+    With --serve, an existing kit is offered to the class: pages, repository and packages. Other
+    machines can reach it only with --lan, and not on a guest network that keeps its machines apart.
     """
     if (lan or port) and not serve:
         raise click.UsageError("--lan and --port go with --serve")
@@ -47,7 +46,7 @@ def kit(folder, python, systems, everything, solutions, serve, lan, port):
         raise click.UsageError(f"Python {unknown[0]}: choose from {PYTHONS}")
     names = [one.strip() for one in systems.split(",")]
     if unknown := [one for one in names if one not in KNOWN]:
-        raise click.UsageError(f"{unknown[0]} is no system: choose from {SYSTEMS}")
+        raise click.UsageError(f"{unknown[0]} is not a system: choose from {SYSTEMS}")
     targets = [target for name in names for target in KNOWN[name]]
     try:
         lacking = make(folder.absolute(), pythons, targets, everything, solutions, click.echo)

@@ -148,7 +148,7 @@ def start_from(exercise, file):
 
 
 def goes_on_with_own(exercise):
-    """Whether one goes on with one's own work before an exercise, if there is any: ask, or say."""
+    """Whether to continue with the learner's own work on the step before: ask, or say so."""
     from workshop import learner
 
     before = learner.work_before(exercise)

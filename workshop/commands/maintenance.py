@@ -13,7 +13,9 @@ def test(arguments):
     """Run the tests of everything, or those that ARGUMENTS name.
 
     ARGUMENTS go to pytest: a folder such as steps/03_echo, -k WORD, -x, --live and the like. --all
-    adds the tests that need the network, or repeat what others test.
+    adds the tests that need the network, repeat others or take long. Tests marked as exhaustive run
+    only if --all and their file are both named.
+
     Tests that need a browser which is not there are skipped, and the last lines say what to
     install; with WORKSHOP_REQUIRE_ALL=1 they fail.
     """

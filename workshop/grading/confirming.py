@@ -19,7 +19,7 @@ async def heard_by_all(clients, text):
     """Check that each client receives a text next."""
     for client in clients:
         heard = await client.receive()
-        assert heard == text, f"{text!r} was sent, but {heard!r} came"
+        assert heard == text, f"{text!r} was sent, but {heard!r} arrived"
 
 
 async def echo(app):
@@ -29,7 +29,7 @@ async def echo(app):
             text = random_text()
             await alice.send(text)
             heard = await alice.receive()
-            assert heard == f"echo {text}", f"{text!r} was sent, but {heard!r} came"
+            assert heard == f"echo {text}", f"{text!r} was sent, but {heard!r} arrived"
 
 
 async def echo_of_bytes(app):
@@ -38,7 +38,7 @@ async def echo_of_bytes(app):
         data = secrets.token_bytes(100)
         await alice.send(data)
         heard = await alice.receive()
-        assert heard == data, f"{data!r:.40} was sent, but {heard!r:.40} came"
+        assert heard == data, f"{data!r:.40} was sent, but {heard!r:.40} arrived"
 
 
 async def broadcast(app, path="/api/v2/ws"):
@@ -58,7 +58,7 @@ async def broadcast(app, path="/api/v2/ws"):
 
 
 async def forgets(app):
-    """what is sent is not kept for clients that have left"""
+    """messages are not kept for clients that have disconnected"""
     if not outside.can_see_memory():
         return
     async with app.test_client().websocket("/api/v2/ws") as alice:
@@ -73,13 +73,13 @@ async def forgets(app):
             tracemalloc.stop()
             return more
 
-        before = await kept()  # an app may keep what is sent for those who come
+        before = await kept()  # an app may keep messages for clients that connect later
         async with app.test_client().websocket("/api/v2/ws") as bob:
             text = random_text()
             await alice.send(text)
             await heard_by_all([bob, alice], text)
         more = min([await kept() for _ in range(2)]) - before
-        assert more < 1_500_000, f"a client has left, and {more:,} bytes are kept for it"
+        assert more < 1_500_000, f"a client has disconnected, and {more:,} bytes are kept for it"
 
 
 async def post(app):
@@ -123,12 +123,12 @@ async def online(app):
         alice = await stack.enter_async_context(watching)
         for count in range(2 + secrets.randbelow(5)):
             heard = await alice.receive()
-            assert json.loads(heard) == count, f"{count} are connected, but {heard!r} came"
+            assert json.loads(heard) == count, f"{count} are connected, but {heard!r} arrived"
             await stack.enter_async_context(app.test_client().websocket("/api/v2/ws"))
 
 
 async def log(app):
-    """random messages reach everyone, and whoever comes back gets what was missed"""
+    """random messages reach everyone, and a client that reconnects gets what it missed"""
     async with LogClient(app) as alice:
         async with LogClient(app) as bob:
             text = random_text()

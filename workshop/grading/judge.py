@@ -29,7 +29,7 @@ from workshop.venv import ROOT
 ROOM = "/dev/shm"  # which becomes an empty folder in memory
 MEGABYTES = 600
 DEADLINE, PATIENCE = 1.0, 3.0  # seconds that a test waits for a message, and for the browser
-MOST_THREADS = 40  # of a submission: whoever has more wants to have them all
+MOST_THREADS = 40  # of a submission: one with more would not stop there
 MOST_MEMORY = 1 << 30  # bytes, of all processes of a submission
 LOOK = 0.2  # seconds between two looks
 INSIDE_SECONDS = 40  # for all tests that run inside
@@ -126,7 +126,7 @@ def run_inside(project, later, tell):
         event = said.get(words, {})
         outcome = event.get("outcome")
         known = outcome in ("passed", "failed", "skipped")
-        reason = str(event.get("reason", "")) if known else "it came to no end"
+        reason = str(event.get("reason", "")) if known else "it didn't finish"
         tell(words=words, outcome=outcome if known else "failed", reason=reason, inside=True)
 
 
@@ -156,16 +156,16 @@ def look_after(tell):
             except OSError:
                 continue  # it has just ended
         if threads > MOST_THREADS:
-            tell(stuck="the code starts one process or thread after the other")
+            tell(stuck="the code keeps starting processes or threads")
         elif memory > MOST_MEMORY or own_memory() > MOST_MEMORY:
-            tell(stuck=f"the code takes, or sends, more than {MOST_MEMORY >> 20} MB")
+            tell(stuck=f"the code uses, or sends, more than {MOST_MEMORY >> 20} MB")
         else:
             continue
         os._exit(1)
 
 
 def own_memory():
-    """How many bytes of memory this process uses: whoever sends too much fills it."""
+    """How many bytes of memory this process uses: an app that sends too much fills it."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -26,7 +26,7 @@ def harmless(cell):
 
 
 def outside_of(row):
-    """How many of the random messages came as they should: "3 of 3", or "" without any."""
+    """How many of the confirmations with random messages pass: "3 of 3", or "" without any."""
     kept = sum(one.outcome == "passed" for one in row.outside)
     return f"{kept} of {len(row.outside)}" if row.outside else ""
 
@@ -91,7 +91,7 @@ def as_junit(exercise, row):
 
 
 def points_of(row):
-    """Each check that counts, and whether it gives its point; none where one has to look first."""
+    """Each check that counts, and whether it gives its point; none until somebody has looked."""
     gives = row.result != "look at it"
     counted = [check for check in row.checks if check.outcome != "skipped"]
     return [(check, gives and check.outcome == "passed") for check in counted]
@@ -157,7 +157,7 @@ def as_feedback(exercise, row):
     if first := row.first:
         lines += ["## Fix this first", "", f"**{first.words}**", "", quoted(first.reason), ""]
         if names := [m.name for m in exercise.mistakes if m.says in first.reason]:
-            lines += [f"A common mistake says the same: *{names[0]}*.", ""]
+            lines += [f"A common mistake fails in the same way: *{names[0]}*.", ""]
         title = part_of(exercise, first)
         about = f", about the part *{title}*" if title else ""
         lines += [f"For a hint{about}, type `{COMMAND} hint {exercise.id}`.", ""]

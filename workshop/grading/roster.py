@@ -1,4 +1,4 @@
-"""The instructor's own list of a class: which submission is whose, and who is missing."""
+"""The instructor's own list of a class: whose submission is which, and who is missing."""
 
 import csv
 import re
@@ -34,9 +34,9 @@ def is_of(identifier, name):
 
 
 def match(sources, identifiers):
-    """Whose each submission is: identifiers to sources, and those who have handed in nothing.
+    """Match submissions to learners: identifiers to sources, and the identifiers without any.
 
-    A submission that is nobody's keeps its own name; so does one that could be of two.
+    A submission that matches nobody keeps its own name; so does one that isn't the only match.
     """
     found, missing = {}, []
     taken = {}

@@ -19,7 +19,7 @@ LONGEST = 1500  # characters of a sentence
 COLLECT_SECONDS = 120
 # Numbers that differ from run to run, while what they say is the same.
 LARGE = re.compile(r"\b\d{1,3}(?:,\d{3}){2,}\b")
-LATE = "not run: {} s were over (--limit gives more)"
+LATE = "not run: the {} s were up (--limit allows more)"
 
 
 class CannotGrade(Exception):
@@ -189,7 +189,7 @@ def grade_one(exercise, name, source, expected, isolated, limit):
         late = LATE.format(f"{limit:g}")
         rest = stuck or (late if judge.is_late.is_set() else f"not run: {clean(judge.said())}")
         if current and judge.is_late.is_set():
-            found[current] = ("failed", f"it didn't finish before {limit:g} s were over")
+            found[current] = ("failed", f"it didn't finish within {limit:g} s")
         elif current:
             found[current] = ("failed", rest)
     else:
@@ -231,7 +231,7 @@ def clean(sentence):
 def grade_all(exercise, sources, expected, isolated, jobs, limit):
     """Grade submissions, some at a time: pairs of a source's name and its row, as they come.
 
-    `sources` is a dict of identifiers to sources. When this is left early, nothing goes on.
+    `sources` is a dict of identifiers to sources. When this is left early, nothing keeps running.
     """
     stopped = threading.Event()
 

@@ -74,7 +74,7 @@ def find(place):
     if path.is_dir():
         if (path / APP).is_file():
             raise NoSubmission(
-                f"{place} is one project: name the folder that has a folder for each learner"
+                f"{place} is one project: name the folder that contains a folder for each learner"
             )
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
         sources = [source_of(entry) for entry in entries]
@@ -255,7 +255,7 @@ def members(archive, notes, prefix):
     for info in archive.infolist():
         name = info.filename
         if CLIMBS.search(name):
-            raise NoSubmission(f"its zip has a member that climbs out: {name!r:.80}")
+            raise NoSubmission(f"its zip has a path that leads out of it: {name!r:.80}")
         if info.is_dir() or not name.startswith(prefix):
             continue
         name = name.removeprefix(prefix)

@@ -57,7 +57,7 @@ def _require_place(folder):
         raise KitProblem(f"{folder} is a file: name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()) and not (folder / ABOUT).is_file():
-        raise KitProblem(f"{folder} holds something else: name a new folder for the kit")
+        raise KitProblem(f"{folder} contains something else: choose a new folder for the kit")
 
 
 def _add_repository(folder, solutions):

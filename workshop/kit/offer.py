@@ -45,7 +45,7 @@ def offered(folder, port, is_for_all):
     It listens on this machine alone unless `is_for_all`. Raises KitProblem or serving.PortTaken.
     """
     if not (folder / ABOUT).is_file():
-        raise KitProblem(f"{folder} is no kit: `python3 -m workshop kit {folder}` makes one")
+        raise KitProblem(f"{folder} is not a kit: `python3 -m workshop kit {folder}` makes one")
     if not (folder / SUMS).is_file():
         raise KitProblem(f"{folder} isn't complete: make it again")
     _add_clonable(folder)

@@ -82,7 +82,7 @@ def require_whole():
             sys.exit("%s is missing: copy the kit again." % told(name))
         with open(path, "rb") as file:
             if hashlib.sha256(file.read()).hexdigest() != digest:
-                sys.exit("%s isn't as it was made: copy the kit again." % told(name))
+                sys.exit("%s has changed since the kit was made: copy the kit again." % told(name))
 
 
 def told(name):
@@ -101,7 +101,7 @@ def copy_workshop(folder):
         print("The workshop is in %s already." % folder, flush=True)
         return
     if os.path.exists(folder):
-        sys.exit("%s holds something else: name a new folder." % folder)
+        sys.exit("%s contains something else: choose a new folder." % folder)
     print("Copying the workshop to %s …" % folder, flush=True)
     new = folder + ".new"
     shutil.rmtree(new, ignore_errors=True)

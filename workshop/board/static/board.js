@@ -98,7 +98,7 @@ function showMost(checks) {
     }
     return item;
   });
-  if (!items.length) items.push(element("li", "Nothing fails."));
+  if (!items.length) items.push(element("li", "No check fails."));
   most.replaceChildren(...items);
 }
 
