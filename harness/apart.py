@@ -40,7 +40,7 @@ class Server:
         return None if self.process is None or self.is_stopped else self.process
 
     def start(self):
-        """Start to serve, at the same address as before."""
+        """Start serving, at the same address as before."""
         known = (self.project, os.environ.get("QUART_TCP_PORT", "") == "")
         assert known not in FAILED, FAILED[known]
         if self.process:
@@ -97,7 +97,7 @@ class Server:
         return self.events.get(answer, "")
 
     def stop(self, wait=True):
-        """Stop to serve: as a server does when it is told to, or at once."""
+        """Stop serving: as a server does when it is told to, or at once."""
         if wait:
             # Its process stays, so that one can see what the app did not stop.
             if self.process and not self.is_stopped:

@@ -95,7 +95,7 @@ def of_the_app(error):
 
 
 def similar_name(error):
-    """Say which name of a module is meant by one that it has not; "" if that cannot be told."""
+    """Say which name of a module was probably meant; "" if that cannot be told."""
     there = {name.lower(): name for name in dir(sys.modules.get(error.name))}
     named = re.search(r"cannot import name '(\w+)'", str(error))
     wanted = named[1].lower() if named else ""

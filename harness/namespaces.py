@@ -45,7 +45,7 @@ def bind(source, target):
 
 
 def room(target, megabytes, mode="0755"):
-    """Mount an empty folder in memory: it takes so many megabytes and no more."""
+    """Mount an empty folder in memory, which holds at most so many megabytes."""
     options = f"size={megabytes}m,nr_inodes=8192,mode={mode}"
     mount("tmpfs", target, "tmpfs", NO_SUID | NO_DEVICES, options)
 

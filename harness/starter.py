@@ -87,7 +87,7 @@ class Printed:
             pass
 
     def take(self):
-        """Take what there is by now; returns whether more may come."""
+        """Take what has been printed so far; returns whether more may follow."""
         with self.lock:
             for _ in range(64):
                 try:

@@ -19,7 +19,7 @@ from workshop import machine, venv
 from workshop.tied import end
 from workshop.venv import PYTHON, ROOT, SET_ASIDE, SETS, STAMP, UNFINISHED, VENV
 
-SILENCE = 2  # seconds after which a user is told what is waited for
+SILENCE = 2  # seconds after which the user is told what this waits for
 # What pip may be told by a user's settings: where packages come from, and nothing of where they go.
 PIP_SETTINGS = {
     *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert"),
@@ -243,7 +243,7 @@ class _Progress:
         return self
 
     def wait_for(self, what):
-        """Say what is waited for if nothing is done within some seconds."""
+        """Say what this waits for if nothing is done within some seconds."""
         self.timer = threading.Timer(SILENCE, self._say_waiting, [what])
         self.timer.daemon = True
         self.timer.start()

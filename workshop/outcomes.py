@@ -15,7 +15,7 @@ from workshop.steps import find_exercise
 # In seconds of a quiet machine: on a busy one they pass more slowly.
 DEADLINE = 0.7  # seconds that a test waits for a message
 PATIENCE = 1.4  # seconds that a test waits for the browser
-BUSY = 2  # seconds without a break in the project's code, after which it must be stuck
+BUSY = 2  # seconds that the project's code runs without a break, after which it must be stuck
 HASTE = 1.4  # seconds spent on failed checks, after which the rest is left for later
 SILENCE = 15  # seconds without a word, after which nothing more is expected
 END_OF_PYTHON = "the code ended Python itself: is there an os._exit()?"
@@ -40,10 +40,10 @@ class Check:
 
     words: str  # "every message comes back in order"
     outcome: str  # "passed", "failed", "skipped", or "later" when it was not looked at
-    reason: str = ""  # what was expected, what came, where to look
+    reason: str = ""  # what was expected, what arrived, where to look
     printed: str = ""  # what the project's code printed meanwhile
     console: str = ""  # what the browser's console complained of
-    test: str = ""  # where the test stands: file and line
+    test: str = ""  # where the test is: file and line
 
     @property
     def name(self):
@@ -119,15 +119,15 @@ class Teller:
             )
 
     def pytest_sessionfinish(self):
-        """Say that there is no more to come, so that nobody waits for the process to end."""
+        """Say that no more events follow, so that nobody waits for the process to end."""
         self.tell(done=True)
 
     def pytest_internalerror(self, excinfo):
-        """Say where pytest itself failed, among what is said of a check's own failure."""
+        """Say on standard error how pytest itself failed."""
         print(excinfo.exconly(), file=sys.__stderr__, flush=True)
 
     def pytest_collectreport(self, report):
-        """Say that a test file cannot be read, which is a defect of the workshop."""
+        """Say that a test file cannot be read, which is a bug in the workshop."""
         if report.failed:
             self.tell(words="the tests can be read", outcome="failed", reason=report.longreprtext)
 
@@ -140,7 +140,7 @@ def words_of(nodeid):
 
 
 def reason(report):
-    """The sentence of a failure: what was expected and what came, without pytest's own words."""
+    """The sentence of a failure: what was expected and what arrived, without pytest's own words."""
     if isinstance(report.longrepr, tuple):  # a skipped test: file, line, reason
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)

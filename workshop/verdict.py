@@ -121,7 +121,7 @@ class Verdict:
         first = self.first
         if not first:
             return "", []
-        # An exception in a script comes first, since what fails then follows from it.
+        # An exception in a script comes first, since it causes the other failures.
         said = dict.fromkeys(first.console.splitlines())
         causes = [line for line in said if not line.startswith(NOT_A_CAUSE)]
         others = [line for line in said if line.startswith(NOT_A_CAUSE)]

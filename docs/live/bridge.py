@@ -165,7 +165,7 @@ class Bridge:
                 closed((FAILED if failed else LOST) if state == "open" else LOST)
 
     async def send_line(self, message):
-        """Send a line to a TCP port of the app, as `nc` does, and post what comes back."""
+        """Send a line to a TCP port of the app, as `nc` does, and post the answer."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", message["port"])
             writer.write(message["text"].encode())

@@ -194,7 +194,7 @@ class Transport(asyncio.Transport):
             self.protocol.pause_writing()
 
     def can_write_eof(self):
-        """An end can be told."""
+        """The other end can be told that no more is sent."""
         return True
 
     def write_eof(self):
@@ -256,7 +256,7 @@ class Transport(asyncio.Transport):
         self.wake()
 
     def wake(self):
-        """Take soon what is in the inbox."""
+        """Have the protocol take what is in the inbox, soon."""
         if not self.is_scheduled:
             self.is_scheduled = True
             self.loop.call_soon(self._deliver)

@@ -1,4 +1,4 @@
-"""How many connections one machine may have to the board, whatever it does with them."""
+"""Limits how many connections one machine may have to the board, whatever it does with them."""
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -6,7 +6,7 @@ PER_ADDRESS = 100  # as in step 7; a page has a few, and a report has one for a 
 
 
 class BoundedHTTP(H11Protocol):
-    """Cuts off what one address opens beyond its share, so that the others find room."""
+    """Closes connections that an address opens beyond its share, to leave room for the others."""
 
     def connection_made(self, transport):
         super().connection_made(transport)

@@ -195,7 +195,7 @@ def write(project, folder):
 
 
 async def confirm(exercise, project, port):
-    """Confirm from outside what passes: yields what, and what came instead, or ""."""
+    """Confirm from outside what passes: yields what was tried, and what arrived instead, or ""."""
     from harness import apart
 
     todo = [(one, ()) for one in confirming.OF_EXERCISE.get(exercise.id, [])]
