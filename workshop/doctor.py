@@ -46,9 +46,10 @@ def examine():
             (f"{', '.join(wrong)}: delete .venv, then python3 -m workshop run"),
         )
     port = serving.FIRST_PORT
+    is_free = serving.is_free(port)
     yield (
-        f"port {port} is free" if serving.is_free(port) else f"port {port} is taken",
-        serving.is_free(port) or None,
+        f"port {port} is {'free' if is_free else 'taken'}",
+        is_free or None,
         ("`run` uses the next free one; on macOS, AirPlay Receiver in the settings takes it"),
     )
     yield (
