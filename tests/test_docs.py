@@ -77,7 +77,7 @@ RUN_BY = {
     "pipenv sync --dev": "tests/test_lock.py::test_pipenv_finds_the_lock_up_to_date",
     "python3 -m workshop kit class-kit": "tests/test_kit.py::test_without_a_network_start_is_all",
     "python3 class-kit/start.py": "tests/test_kit.py::test_without_a_network_start_is_all",
-    "python3 -m workshop kit class-kit --serve --lan": "tests/test_kit.py::test_what_is_offered_is_a",
+    "python3 -m workshop kit class-kit --serve --lan": "tests/test_kit.py::test_what_is_offered",
     "pipenv shell": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
     "pipenv install quart": "tests/test_pipenv.py::test_pipenv_installs_step_2_elsewhere",
     "pipenv install --dev pytest pytest-asyncio": "tests/test_pipenv.py::test_pipenv_installs_step",
@@ -628,7 +628,7 @@ def test_the_contents_of_a_page_are_beside_it_where_there_is_room(address, in_br
     async def look(browser):
         page = await browser.new_page(viewport={"width": 1280, "height": 900})
         await page.goto(f"{address}/03_echo.html")
-        await expect(page.get_by_text("On this page")).to_be_in_viewport()
+        await expect(page.get_by_text("On this page", exact=True)).to_be_in_viewport()
         right = "element => element.getBoundingClientRect().right"
         assert await page.locator(".toc-drawer").evaluate(right) <= 1280
 
