@@ -10,7 +10,16 @@ import time
 
 import pytest
 from filelock import FileLock
-from repo import ROOT, RUNS_ALL, STEPS, Learner, build_site, copy_repository, tracked_files
+from repo import (
+    IS_EXHAUSTIVE,
+    ROOT,
+    RUNS_ALL,
+    STEPS,
+    Learner,
+    build_site,
+    copy_repository,
+    tracked_files,
+)
 
 from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
 
@@ -26,17 +35,16 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Begin with what takes longest, so that in the end no process waits for another."""
-    is_named = bool(config.option.file_or_dir)
-    left_out = [item for item in items if is_left_out(item, is_named)]
+    left_out = [item for item in items if is_left_out(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
-def is_left_out(item, is_named):
-    """Whether a test takes too long for what is asked for: --all or not, named or everything."""
+def is_left_out(item):
+    """Whether a test takes too long for what is asked for."""
     if item.get_closest_marker("exhaustive"):
-        return not (RUNS_ALL and is_named)
+        return not IS_EXHAUSTIVE
     return not RUNS_ALL and (item.get_closest_marker("thorough") or repeats(item))
 
 

@@ -21,6 +21,7 @@ from workshop.steps import all_steps
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = all_steps()
 RUNS_ALL = os.environ.get("WORKSHOP_ALL") == "1"  # what `workshop test --all` sets
+IS_EXHAUSTIVE = os.environ.get("WORKSHOP_EXHAUSTIVE") == "1"  # `workshop test --all FILE`
 # The command in a copy of the repository, whose packages are those of the Python that runs it.
 COMMAND = (
     "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "

@@ -80,6 +80,7 @@ def same(plain, odd, *arguments):
     return code, output
 
 
+@pytest.mark.thorough
 def test_the_commands_of_a_learner_say_the_same_anywhere(plain, odd):
     assert same(plain, odd, "start", "3")[0] == 0
     right = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
@@ -120,6 +121,7 @@ def test_the_tests_of_a_step_pass_anywhere(odd):
 @pytest.mark.timeout(200)
 def test_the_site_can_be_built_anywhere(odd, tmp_path):
     odd.environ["LC_ALL"] = "xx_XX.UTF-8"  # a locale that is not installed
+    odd.environ["WORKSHOP_WITHOUT_LIVE"] = "1"  # or it takes twice as long
     code, output = odd.start("docs", "--build", tmp_path / ODD, timeout=190)
     assert code == 0, output
     assert (tmp_path / ODD / "index.html").is_file()
@@ -340,6 +342,7 @@ def test_where_the_system_cannot_watch_it_is_polled_and_said(tmp_path, monkeypat
     assert "inotify watch limit reached" in said[0]
 
 
+@pytest.mark.thorough
 def test_run_starts_again_for_a_save_and_for_nothing_else(learner, start):
     learner("start", "3")
     learner.write("websocket.py", (STEPS[2] / "websocket.py").read_bytes())

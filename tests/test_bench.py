@@ -21,6 +21,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.thorough
 def test_fan_out_gives_a_table_claims_and_files(capsys, tmp_path):
     plan = fanout.Plan(named(*COMPARED), (5,), (1, 4), (5,), 100, repetitions=2, seconds=20)
     assert running.measure("fanout", fanout, plan, tmp_path), capsys.readouterr()
@@ -39,6 +40,7 @@ def test_fan_out_gives_a_table_claims_and_files(capsys, tmp_path):
     assert "<svg" in (tmp_path / "fanout.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_memory_gives_a_table_claims_and_files(capsys, tmp_path):
     plan = memory.Plan(named(*COMPARED), (150,), 500, repetitions=1, seconds=20)
     assert running.measure("memory", memory, plan, tmp_path), capsys.readouterr()

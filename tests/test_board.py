@@ -678,6 +678,7 @@ async def thirty_rows_can_be_read_from_the_last_row_and_fit_a_phone(browser, ser
     assert page.problems == []
 
 
+@pytest.mark.thorough
 def test_the_page_works_in_a_browser(served, tmp_path):
     full = Served(a_class(30))
 
@@ -763,6 +764,7 @@ class Room:
         }
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="there, no signal ends a process as a crash does")
 def test_a_board_that_is_killed_and_started_again_loses_nothing(workshop, tmp_path):
     room = Room(workshop, tmp_path)

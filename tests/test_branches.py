@@ -181,6 +181,7 @@ def test_pipenv_finds_the_lock_of_a_branch_up_to_date(made, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.thorough
 def test_a_branch_with_somebodys_commits_is_left_alone_unless_forced(repository, tmp_path):
     workshop(repository, "branches")
     work = tmp_path / "work"
@@ -232,6 +233,7 @@ def test_release_pushes_one_solution_or_all_exercises_and_never_another(reposito
     assert "is not what the steps make now" in output
 
 
+@pytest.mark.thorough
 def test_a_correction_is_a_commit_on_top_of_what_was_released(repository, tmp_path):
     remote, learners = tmp_path / "remote.git", tmp_path / "learners"
     git(tmp_path, "init", "-q", "--bare", remote)

@@ -86,7 +86,11 @@ def test_another_process_is_waited_for_as_long_as_work_takes_here(clock, slower,
 
 @pytest.mark.thorough
 @pytest.mark.timeout(120 * TIMES)
-@pytest.mark.parametrize("step", [ECHO, BROADCAST], ids=lambda step: step.name)
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(ECHO, marks=pytest.mark.exhaustive), BROADCAST],
+    ids=lambda step: step.name,
+)
 def test_a_right_step_is_right_beside_processes_that_spin(step, busy):
     for _ in range(TIMES):
         checks = list(Checker(step, [step / "tests"]).check())
@@ -129,6 +133,7 @@ def checked(code, folder):
     yield from Checker(folder, [f"{tests}::{name}" for name in (one, three)]).check()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thorough
 def test_an_app_that_works_for_half_of_the_deadline_is_right_beside_processes_that_spin(
     busy, tmp_path

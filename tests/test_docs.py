@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from playwright.async_api import async_playwright, expect
 from repo import (
+    IS_EXHAUSTIVE,
     ROOT,
     RUNS_ALL,
     STEPS,
@@ -327,7 +328,16 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
 
 
 # Other tests run what these acts show, too, so they are compared with --all.
-LONG_ACTS = ("tests", "faults", "servers", "scaled_out", "in_class", "grading")
+LONG_ACTS = (
+    "tests",
+    "learning",
+    "teaching",
+    "faults",
+    "servers",
+    "scaled_out",
+    "in_class",
+    "grading",
+)
 ACTS = [
     pytest.param(act, marks=pytest.mark.thorough if act in LONG_ACTS else ())
     for act in load_script("capture").ACTS
@@ -566,8 +576,10 @@ async def findings(page, schemes):
     return found
 
 
-# Pages that have between them all that a page may have; with --all, every page is looked at so.
+# Pages that have between them all that a page may have. With --all, every page is opened, and
+# those of the steps are looked at as closely; all are, if it is exhaustive.
 ONE_OF_A_KIND = {"index", "05_broadcast", "before", "exercises", "command"}
+CLOSELY = ONE_OF_A_KIND | ({step.name for step in STEPS} if RUNS_ALL else set())
 
 
 @pytest.mark.long
@@ -581,6 +593,8 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
         page.on("request", lambda request: requests.append(request.url))
         for path in sorted(site.rglob("*.html")):
             name = path.relative_to(site).as_posix()
+            if not RUNS_ALL and path.stem not in CLOSELY:
+                continue
             await page.goto(f"{address}/{name}")
             # What is folded is shown, and what is in a tab, so that it is looked at, too.
             await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -589,7 +603,7 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
                 await page.set_viewport_size({"width": width, "height": 900})
                 overflow = await page.evaluate(OVERFLOW)
                 assert overflow <= 0, f"{name} scrolls sideways at {width} pixels"
-            if RUNS_ALL or path.stem in ONE_OF_A_KIND:
+            if IS_EXHAUSTIVE or path.stem in CLOSELY:
                 await page.set_viewport_size({"width": 1280, "height": 900})
                 for scheme in ("light", "dark"):
                     await page.emulate_media(color_scheme=scheme)
@@ -605,6 +619,7 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
     in_browser(look)
 
 
+@pytest.mark.thorough
 def test_copying_a_change_copies_the_new_code(address, in_browser):
     async def look(browser):
         context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
@@ -649,7 +664,7 @@ def test_search_finds_a_word(address, in_browser):
 
 def test_every_steps_page_is_accessible(in_browser):
     async def look(browser):
-        for step in STEPS:
+        for step in STEPS if RUNS_ALL else (STEPS[0], STEPS[3], STEPS[-1]):
             server = LiveServer(inprocess.load(step))
             server.start()
             page = await browser.new_page()
@@ -664,6 +679,7 @@ def test_every_steps_page_is_accessible(in_browser):
     in_browser(look)
 
 
+@pytest.mark.thorough
 def test_the_pictures_show_the_present_steps(in_browser):
     pictures = load_script("pictures")
     from PIL import Image

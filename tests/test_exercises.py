@@ -12,7 +12,7 @@ from pathlib import Path
 import batching
 import pytest
 from forking import CAN_FORK, FORKS
-from repo import ROOT, RUNS_ALL
+from repo import IS_EXHAUSTIVE, ROOT, RUNS_ALL
 
 from workshop import checking
 from workshop.questions import what_check_says
@@ -130,8 +130,8 @@ def test_the_start_fails_by_assertion_with_a_sentence(exercise, tmp_path):
     before = exercise.previous.tests if exercise.previous else []
     known = [path.read_bytes() for path in test_files(*before)]
     tests = [path for path in test_files(exercise.tests[0]) if path.read_bytes() not in known]
-    # Nothing will come; and once one has failed, what is slow is left for `--all`.
-    checks = check(start, tests, deadline=DEADLINE / 2, thorough=RUNS_ALL)
+    # Nothing will come; and once one has failed, what is slow is left out.
+    checks = check(start, tests, deadline=DEADLINE / 2, thorough=IS_EXHAUSTIVE)
     failed = [one for one in checks if one.outcome == "failed"]
     assert failed, "the start is solved already"
     for one in failed:
@@ -163,26 +163,26 @@ def test_the_solution_of_a_challenge_passes_its_checks_and_those_of_its_step(cha
     solution = challenge.write_to(tmp_path / "websocket")
     # A browser sees the page only; the tests of the step show it the same one.
     differs = any(map(is_of_the_page, challenge.changes))
-    # In a browser it is seen with --all, and what is its own by the tests of its own.
-    chosen = [] if differs and RUNS_ALL else ["-m", "not browser"]
+    # What is its own in a browser is seen by the tests of its own.
+    chosen = [] if differs and IS_EXHAUSTIVE else ["-m", "not browser"]
     checks = check(solution, [*test_files(*challenge.tests), *chosen], live=RUNS_ALL)
     assert checks
     assert [one for one in checks if one.outcome != "passed"] == []
 
 
 def is_tried_with_all_tests(exercise):
-    """Whether a mistake must fail all that it names and nothing else, which takes long."""
-    return exercise.number < 4 or RUNS_ALL
+    """Whether it is seen that a mistake fails what it names and nothing else, which takes long."""
+    return exercise.number < 4 or IS_EXHAUSTIVE
 
 
 def tests_to_try(exercise, mistake):
     """The names of the tests to try a mistake with; of the slow ones, those that it names.
 
-    From step 4 on, only the first that it names, unless it is `--all`; from step 6 on, the tests in
-    the files of those that it names.
+    From step 4 on, the first that it names, and with `--all` each that it names; if exhaustive,
+    those that it doesn't name, too, and from step 6 on, those in the files of what it names.
     """
     if mistake.fails != ["all"] and not is_tried_with_all_tests(exercise):
-        return mistake.fails[:1]
+        return mistake.fails if RUNS_ALL else mistake.fails[:1]
     texts = [path.read_text(encoding="utf-8") for path in test_files(exercise.tests[0])]
     if exercise.number >= 6 and mistake.fails != ["all"]:
         texts = [text for text in texts if any(f"def {name}(" in text for name in mistake.fails)]
@@ -236,7 +236,7 @@ def assert_told(exercise, mistake, checks):
         # All that load the app; the Pipfile's are about another file.
         passed = {one.name for one in checks if one.outcome == "passed"}
         assert all("pipfile" in name for name in passed), mistake.name
-    elif is_tried_with_all_tests(exercise):
+    elif RUNS_ALL or is_tried_with_all_tests(exercise):
         assert {one.name for one in failed} == set(mistake.fails), mistake.name
     told = f"{failed[0].reason}\n{failed[0].console}"
     assert mistake.says in told, f"{mistake.name}: {told}"
@@ -253,7 +253,7 @@ def assert_told(exercise, mistake, checks):
         pytest.param(
             *(exercise, variant),
             id=f"{exercise.id}: {variant.name}",
-            marks=pytest.mark.thorough if is_seen_in_a_browser(exercise, variant) else (),
+            marks=pytest.mark.exhaustive if is_seen_in_a_browser(exercise, variant) else (),
         )
         for exercise, variant in VARIANTS
     ],

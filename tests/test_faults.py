@@ -140,6 +140,7 @@ def test_a_fault_tells_how_step_5_suffers(fault, workshop):
     assert "LOST" not in output
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fault", AT_ANOTHER, ids=lambda fault: fault.split()[0])
 def test_a_fault_is_played_against_somebody_elses_project(fault, workshop, tmp_path):
     (tmp_path / "websocket.py").write_text(OTHER, encoding="utf-8")
@@ -147,7 +148,14 @@ def test_a_fault_is_played_against_somebody_elses_project(fault, workshop, tmp_p
     assert_seen(played(workshop("fault", name, tmp_path, *options)), AT_ANOTHER[fault])
 
 
-@pytest.mark.parametrize("fault", HOLDS, ids=lambda fault: fault.split()[0])
+# The others take longer; a test of the docs plays them, too.
+SHORT = ("vanish", "garbage")
+HOLDING = [
+    pytest.param(fault, marks=() if fault in SHORT else pytest.mark.thorough) for fault in HOLDS
+]
+
+
+@pytest.mark.parametrize("fault", HOLDING, ids=lambda fault: fault.split()[0])
 def test_step_7_holds(fault, workshop):
     name, *options = fault.split()
     output = played(workshop("fault", name, "7", *options))

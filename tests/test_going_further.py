@@ -224,6 +224,7 @@ async def test_a_server_that_starts_again_says_so_and_clients_go_on(serve):
     assert (alice.gaps, alice.texts) == (["new log"], ["before", "after"])
 
 
+@pytest.mark.thorough
 async def test_who_never_reads_costs_next_to_nothing_while_100000_messages_pass(serve):
     process, host = serve(RESUME, QUART_LOG_SIZE="20000")
     await say(host, [f"{number:064}" for number in range(25_000)], pause_every=100)  # fills it
@@ -278,6 +279,7 @@ async def connect_raw(host, reads=True):
     return reader, writer
 
 
+@pytest.mark.thorough
 async def test_300_mib_pushed_at_step_7_grow_it_by_at_most_20_mb(serve):
     process, host = serve(HARDEN)
     await say(host, ["warm-up"])
@@ -368,6 +370,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
 async def test_who_attacks_the_protocol_is_cut_off_and_costs_next_to_nothing(serve):
     process, host = serve(HARDEN, script=IMPATIENT)
@@ -417,6 +420,7 @@ async def test_who_attacks_the_protocol_is_cut_off_and_costs_next_to_nothing(ser
     assert "Traceback" not in await asyncio.to_thread(end_of, process)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
 async def test_who_is_cut_off_while_messages_come_leaves_no_traceback(serve):
     process, host = serve(HARDEN, **NO_LIMITS)
@@ -680,6 +684,7 @@ async def test_nginx_ends_a_client_that_stalls(behind_nginx, request_):
     await ask_nginx(behind_nginx, request_.encode())  # until it is closed
 
 
+@pytest.mark.thorough
 async def test_1010_idle_connections_to_nginx_lock_nobody_out(behind_nginx):
     port, _, _ = behind_nginx
     async with idle_connections(1010, "127.0.0.1", port) as readers:
@@ -758,6 +763,7 @@ async def say_surely(host, name, number_of_messages):
     return accepted
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="Uvicorn's workers are ended by SIGKILL here")
 async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url):
     process, host = serve(

@@ -67,6 +67,7 @@ def files_of(folder):
 # ---- Kinds of submissions
 
 
+@pytest.mark.thorough
 @isolated
 def test_a_right_one_passes_and_a_forged_one_does_not(tmp_path):
     names = ("right", "writes_to_every_descriptor")

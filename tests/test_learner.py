@@ -344,6 +344,7 @@ def test_check_watch_checks_again_at_a_save_and_follows_to_the_exercise_started_
     assert process.end(5)[0] == 130
 
 
+@pytest.mark.thorough
 def test_when_a_check_is_killed_nothing_of_it_goes_on(learner, start, tmp_path):
     learner("start", "3")
     pids = tmp_path / "pids"
@@ -366,6 +367,7 @@ def is_running(pid):
     return False
 
 
+@pytest.mark.thorough
 def test_a_save_during_a_check_ends_it_and_starts_anew(learner, watching, tmp_path):
     begun = tmp_path / "begun"
     process = watching(f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(60)\n")

@@ -296,6 +296,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+@pytest.mark.thorough
 def test_without_an_index_a_site_is_built_without_python(cache, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -307,6 +308,7 @@ def test_without_an_index_a_site_is_built_without_python(cache, tmp_path, monkey
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_without_a_browser_a_page_loads_source(cache, tmp_path, monkeypatch):
     pyodide = tmp_path / "pyodide"
     pyodide.mkdir()

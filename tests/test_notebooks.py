@@ -144,6 +144,7 @@ def test_without_a_browser_a_cell_says_so_and_the_notebook_goes_on(wire, monkeyp
     assert all("if events" in str(cell) for cell in drawn[1:])
 
 
+@pytest.mark.thorough
 def test_a_process_that_a_notebook_started_ends_when_the_kernel_is_killed():
     script = (
         "import os, wire\n"
@@ -163,6 +164,7 @@ def test_a_process_that_a_notebook_started_ends_when_the_kernel_is_killed():
         assert time.monotonic() < deadline, "the server still runs"
 
 
+@pytest.mark.thorough
 def test_the_command_serves_the_notebooks_and_ctrl_c_ends_it(workshop):
     port = free_port()
     # It takes Ctrl-C well from a terminal only.

@@ -392,6 +392,7 @@ def test_the_questions_work_by_keyboard_and_without_a_server_and_survive_a_reloa
     in_browser(look)
 
 
+@pytest.mark.thorough
 def test_the_page_after_says_what_moved_and_saves_what_the_command_counts(
     site, tmp_path, in_browser
 ):
@@ -425,6 +426,7 @@ def test_the_page_after_says_what_moved_and_saves_what_the_command_counts(
     assert found["after"] == {"handshake": 0, "wss": 0, "text": 3}
 
 
+@pytest.mark.thorough
 def test_what_a_page_prints_in_its_console_is_what_a_question_says_it_prints(in_browser):
     prove, javascript = load_script("prove"), EXERCISES[3]
 

@@ -28,6 +28,7 @@ def test_a_script_prints_what_was_captured(path):
     assert RUN.captured(path).read_text(encoding="utf-8") == text, AGAIN
 
 
+@pytest.mark.thorough
 @pytest.mark.browser
 def test_each_page_shows_what_was_captured():
     from playwright.async_api import async_playwright

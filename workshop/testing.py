@@ -42,6 +42,7 @@ def run(arguments):
         print(PLAN_OF_ALL if runs_all else PLAN, flush=True)
     variables = machine.environ(also={*network_variables(), "NODE_PATH"})
     variables["WORKSHOP_ALL"] = "1" if runs_all else ""
+    variables["WORKSHOP_EXHAUSTIVE"] = "1" if runs_all and paths else ""
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles the tests again
     pytest = [sys.executable, "-m", "pytest", *options, *map(without_brackets, arguments)]
     hand_over(pytest, variables)
