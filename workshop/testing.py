@@ -1,6 +1,7 @@
 """The tests of everything, or of what somebody names, run by pytest."""
 
 import os
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -44,8 +45,11 @@ def run(arguments):
     variables["WORKSHOP_ALL"] = "1" if runs_all else ""
     variables["WORKSHOP_EXHAUSTIVE"] = "1" if runs_all and paths else ""
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles the tests again
-    pytest = [sys.executable, "-m", "pytest", *options, *map(without_brackets, arguments)]
-    hand_over(pytest, variables)
+    pytest = [sys.executable, "-m", "pytest"]
+    if not paths and not (ROOT / "tests/__pycache__").exists():
+        # Compiled once here, or each of the processes compiles all tests at the same time.
+        subprocess.run([*pytest, "-q", "--collect-only"], env=variables, stdout=subprocess.DEVNULL)
+    hand_over([*pytest, *options, *map(without_brackets, arguments)], variables)
 
 
 def path_of(argument):
