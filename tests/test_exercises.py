@@ -192,8 +192,16 @@ def tests_to_try(exercise, mistake):
 tests_to_try.__test__ = False
 
 
+# Mistakes of a challenge are tried with `--all`.
+TRIED = [
+    pytest.param(exercise, marks=pytest.mark.thorough if exercise.is_challenge else ())
+    for exercise in EXERCISES
+]
+
+
 @pytest.mark.long
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize("exercise", TRIED, indirect=True, ids=lambda exercise: exercise.id)
 def test_each_mistake_fails_the_test_it_names_and_is_told_what_to_look_at(exercise, tmp_path):
     # All in one process, which has one browser; what differs there is tried by itself.
     projects = [
