@@ -16,6 +16,7 @@ import pytest
 from handed_in import KINDS, RIGHT, START, zipped
 from repo import ROOT, STEPS, run_command
 
+from workshop.commands import grade as commands
 from workshop.grading import judge, results, roster, submissions
 from workshop.grading.running import CannotGrade, Result, Row, clean, row_from, why_not_isolated
 from workshop.steps import all_exercises, find_exercise, write_files
@@ -419,6 +420,22 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, told):
     code, output, _ = grade(tmp_path, *arguments)
     assert code != 0
     assert told in output.strip().splitlines()[-1]
+
+
+def test_what_is_needed_is_installed_before_it_is_imported(monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def ensure(group):
+        assert group == "develop"
+        raise Reached
+
+    for name in [name for name in sys.modules if name.startswith("workshop.grading")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    monkeypatch.setattr(commands.environment, "ensure", ensure)
+    with pytest.raises(Reached):
+        commands.grade.callback(*["3", "class", *[None] * 9])
 
 
 def test_exercises_that_pass_messages_are_confirmed_from_outside():

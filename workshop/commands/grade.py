@@ -73,15 +73,16 @@ def grade(
     sentence, and JUnit XML for each learner. The exit code is 1 if something could not be graded,
     and 0 otherwise, whatever the grades are.
     """
-    from workshop.grading import running
-    from workshop.grading.submissions import NoSubmission
-
     chosen = steps.find_exercise(exercise)
     if bool(roster_file) != bool(column):
         raise click.UsageError("--roster and --id belong together")
     if not submissions and not pattern:
         raise click.UsageError("name the folder or zip with the submissions, or use --branches")
     environment.ensure("develop")
+    # Only now, because it needs what that installs.
+    from workshop.grading import running
+    from workshop.grading.submissions import NoSubmission
+
     try:
         sources, missing = choose(submissions, pattern, roster_file, column)
         why = running.why_not_isolated()
