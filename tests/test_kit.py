@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from repo import ROOT, STEPS, free_port
 
+from workshop import kit as making
 from workshop.kit import ABOUT, SUMS
 from workshop.kit.targets import SYSTEMS
 from workshop.venv import locked
@@ -112,6 +113,33 @@ def test_each_machine_needs_what_its_own_markers_say():
     assert len(who_needs("quart", "3.13")) == len(targets)
 
 
+@pytest.mark.parametrize(
+    ("lacking", "left"),
+    [([], ["mine.whl", "new.whl"]), (["old is not found"], ["mine.whl", "new.whl", "old.whl"])],
+)
+def test_wheels_of_an_earlier_lock_are_removed_and_nothing_else(
+    tmp_path, monkeypatch, lacking, left
+):
+    packages = tmp_path / "kit/packages"
+    runs = iter([(["old.whl"], []), (["new.whl"], lacking)])
+
+    def add_packages(folder, *_):
+        folder.mkdir(exist_ok=True)
+        names, told = next(runs)
+        (folder / names[0]).write_bytes(b"")
+        return names, told
+
+    monkeypatch.setattr(making, "_add_repository", lambda *_: None)
+    monkeypatch.setattr(making, "_add_packages", add_packages)
+    monkeypatch.setattr(making.site, "build", lambda _: 0)
+    for _ in range(2):
+        making.make(tmp_path / "kit", ["3.11"], [], say=lambda _: None)
+        (packages / "mine.whl").write_bytes(b"")
+    assert sorted(path.name for path in packages.iterdir()) == left
+    told = (tmp_path / "kit" / SUMS).read_text(encoding="utf-8")
+    assert ("packages/old.whl" in told) == ("old.whl" in left)
+
+
 def test_start_can_be_read_by_an_old_python():
     ast.parse(START.read_text(encoding="utf-8"), feature_version=(3, 8))
 
@@ -174,18 +202,27 @@ def whole_kit(tmp_path_factory):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", ["3.11", "3.13"])
 def test_without_a_network_start_is_all_that_a_learner_types(version, whole_kit, tmp_path):
-    names = map(shutil.which, (f"/usr/bin/python{version}", f"python{version}", sys.executable))
-    found = [python for python in names if python and is_version(python, version)]
-    if not found or not shutil.which("unshare"):
+    python = find_python(version)
+    if not python or not shutil.which("unshare"):
         pytest.skip(f"no Python {version} or no unshare: install both")
     (tmp_path / "home").mkdir()
-    result = offline([found[0], whole_kit / "start.py"], tmp_path, tmp_path / "home")
+    result = offline([python, whole_kit / "start.py"], tmp_path, tmp_path / "home")
     assert result.returncode == 0, result.stdout
     clone = tmp_path / "quart-websocket-workshop"
     shutil.copytree(STEPS[2], clone / "websocket")
-    check = [found[0], "-m", "workshop", "check", "3"]
+    check = [python, "-m", "workshop", "check", "3"]
     result = offline(check, clone, tmp_path / "home")
     assert result.returncode == 0, result.stdout
+
+
+def find_python(version):
+    """A Python of this version: the system's, one on the PATH, or one that pyenv has; or None."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    names = [f"/usr/bin/python{version}", f"python{version}", sys.executable]
+    names += sorted(pyenv.glob(f"versions/{version}.*/bin/python"))
+    return next(
+        filter(lambda name: name and is_version(name, version), map(shutil.which, names)), None
+    )
 
 
 def is_version(python, version):

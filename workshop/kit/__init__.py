@@ -37,15 +37,21 @@ def make(folder, pythons, targets, everything=False, solutions=False, say=print)
     (folder / SUMS).unlink(missing_ok=True)
     shutil.rmtree(folder / CLONABLE, ignore_errors=True)
     about = {"pythons": pythons, "targets": [target.name for target in targets]}
-    about |= {"everything": everything, "solutions": solutions}
-    _write(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    about |= {"everything": everything, "solutions": solutions, "wheels": _wheels_before(folder)}
+    _write_about(folder, about)
     say("The repository and its branches …")
     _add_repository(folder, solutions)
     say("The site …")
     code = site.build(folder / "site")
     if code:
         raise KitProblem("the site could not be built: see above")
-    lacking = _add_packages(folder / "packages", pythons, targets, everything, say)
+    wheels, lacking = _add_packages(folder / "packages", pythons, targets, everything, say)
+    stale = set(about["wheels"]) - set(wheels)
+    if lacking:  # what could not be found now may still be there from an earlier run
+        wheels, stale = sorted({*wheels, *stale}), set()
+    for name in stale:
+        (folder / "packages" / name).unlink(missing_ok=True)
+    _write_about(folder, {**about, "wheels": wheels})
     for name in ("start.py", "index.html"):
         shutil.copyfile(HERE / name, folder / name)
     _add_sums(folder)
@@ -58,6 +64,19 @@ def _require_place(folder):
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()) and not (folder / ABOUT).is_file():
         raise KitProblem(f"{folder} contains something else: choose a new folder for the kit")
+
+
+def _wheels_before(folder):
+    """The names of the wheels that an earlier run put there: only those may be removed."""
+    try:
+        names = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["wheels"]
+        return [name for name in names if name.endswith(".whl") and Path(name).name == name]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def _write_about(folder, about):
+    _write(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def _add_repository(folder, solutions):
@@ -73,11 +92,22 @@ def _add_repository(folder, solutions):
 
 
 def _add_packages(folder, pythons, targets, everything, say):
-    """The wheels for all Pythons and targets; returns a sentence for each that cannot be had."""
+    """Add the wheels for all Pythons and targets; returns their names, and what cannot be had.
+
+    That is a sentence for each package that has no wheel for a target.
+    """
     folder.mkdir(exist_ok=True)
+    for left in folder.glob(".new-*"):  # by a run that was interrupted
+        shutil.rmtree(left, ignore_errors=True)
     sets = up_to("maintenance" if everything else "develop")
     packages = {name: entry for group in sets for name, entry in locked(group).items()}
     pairs = [(python, target) for target in targets for python in pythons]
+    wheels = set()
+
+    def download(lines, python, target):
+        names, why = _download(lines, folder, python, target)
+        wheels.update(names)
+        return why
 
     def fetch(pair):
         python, target = pair
@@ -87,10 +117,10 @@ def _add_packages(folder, pythons, targets, everything, say):
             if target.needs(entry.get("markers"), python)
         }
         say(f"{len(lines)} packages for Python {python} on {target.name} …")
-        if _download(list(lines.values()), folder, python, target) is None:
+        if download(list(lines.values()), python, target) is None:
             return []
         # One at a time, to say which of them cannot be had.
-        whys = {name: _download([line], folder, python, target) for name, line in lines.items()}
+        whys = {name: download([line], python, target) for name, line in lines.items()}
         return [
             f"{name} {packages[name]['version'][2:]} for Python {python} on {target.name}: {why}"
             for name, why in whys.items()
@@ -98,11 +128,12 @@ def _add_packages(folder, pythons, targets, everything, say):
         ]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [sentence for sentences in pool.map(fetch, pairs) for sentence in sentences]
+        lacking = [sentence for sentences in pool.map(fetch, pairs) for sentence in sentences]
+    return sorted(wheels), lacking
 
 
 def _download(lines, folder, python, target):
-    """Download wheels into a folder; returns None, or why it cannot be done."""
+    """Download wheels into a folder; returns their names, and None or why it cannot be done."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as place:
         requirements = Path(place, "requirements.txt")
         _write(requirements, "".join(lines))
@@ -112,12 +143,14 @@ def _download(lines, folder, python, target):
         options += [f"--find-links={folder}", "--disable-pip-version-check", "--no-input"]
         command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements)]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
-        for wheel in Path(place).glob("wheels/*.whl"):
+        wheels = list(Path(place).glob("wheels/*.whl"))  # those that were there already, too
+        for wheel in wheels:
             wheel.replace(folder / wheel.name)
+    names = [wheel.name for wheel in wheels]
     if result.returncode == 0:
-        return None
+        return names, None
     reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
-    return reasons[-1].removeprefix("ERROR: ") if reasons else "pip gives no reason"
+    return names, reasons[-1].removeprefix("ERROR: ") if reasons else "pip gives no reason"
 
 
 def _add_sums(folder):
