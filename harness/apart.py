@@ -27,52 +27,15 @@ SERVERS = []  # the ones that run
 FAILED = {}  # what does not start once, does not start the next time: project, port to why
 
 
-class Server:
-    """A project on a real server in a box, with what can happen to it."""
+class Heard:
+    """What one box tells of itself; that the box before has ended may be noticed later."""
 
-    def __init__(self, project):
-        self.project, self.port, self.process = project, 0, None
-        self.app = Told(self)
-
-    @property
-    def thread(self):
-        """What a live server has while it runs."""
-        return None if self.process is None or self.is_stopped else self.process
-
-    def start(self):
-        """Start serving, at the same address as before."""
-        known = (self.project, os.environ.get("QUART_TCP_PORT", "") == "")
-        assert known not in FAILED, FAILED[known]
-        if self.process:
-            self._end()
-        self.handlers, self.events = defaultdict(Future), {}
-        self.is_over = self.is_stopped = False
-        with socket.create_server(("127.0.0.1", self.port)) as listener:
-            self.port = listener.getsockname()[1]
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
-            self.process, self.control, self.printed = starter(self.project).start(
-                listener, deadline=patience.DEADLINE
-            )
-        self.host = f"127.0.0.1:{self.port}"
-        self.url = f"http://{self.host}/"
-        SERVERS.append(self)
-        threading.Thread(target=self._hear, args=[self.control], daemon=True).start()
-        waiting = PatienceWithAnother(6 + 3 * patience.DEADLINE)
-        events = {"started", "no_app", "no_start"}
-        until_event(self, events, waiting, lambda: outside.worked(self.process) > MOST_WORK)
-        why = self.events.get("no_app") or self.events.get("no_start")
-        if not why and "started" not in self.events:
-            why = ENDED if self.is_over else f"the app does not start{NEVER_YIELDS}"
-            FAILED[known] = why
-        if why:
-            self.stop(wait=False)
-            raise AssertionError(str(why))
-        for port in outside.listening() - {self.port}:
-            with suppress(OSError), socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))  # tests that watch for bind() see it
+    def __init__(self, control):
+        self.handlers, self.events, self.is_over = defaultdict(Future), {}, False
+        threading.Thread(target=self._hear, args=[control], daemon=True).start()
 
     def _hear(self, control):
-        """Take in what the box tells of itself: lines of JSON, or anything else."""
+        """Take in lines of JSON, or anything else."""
         with suppress(OSError), control.makefile("rb") as lines:
             while line := lines.readline(LONGEST_LINE):
                 with suppress(ValueError, TypeError, AttributeError, RecursionError):
@@ -87,6 +50,65 @@ class Server:
         for name in ("started", "no_app", "no_start", "stopped", "explained", "left"):
             if name in event:
                 self.events[name] = printable(event[name])
+
+
+class Server:
+    """A project on a real server in a box, with what can happen to it."""
+
+    def __init__(self, project):
+        self.project, self.port, self.process, self.heard = project, 0, None, None
+        self.app = Told(self)
+
+    @property
+    def thread(self):
+        """What a live server has while it runs."""
+        return None if self.process is None or self.is_stopped else self.process
+
+    @property
+    def is_over(self):
+        """Whether the box has ended."""
+        return self.heard is not None and self.heard.is_over
+
+    @property
+    def handlers(self):
+        """The handlers of WebSockets, by the client's port: futures that are done when they end."""
+        return self.heard.handlers
+
+    @property
+    def events(self):
+        """What the box has told of itself."""
+        return self.heard.events
+
+    def start(self):
+        """Start serving, at the same address as before."""
+        known = (self.project, os.environ.get("QUART_TCP_PORT", "") == "")
+        assert known not in FAILED, FAILED[known]
+        if self.process:
+            self._end()
+        self.is_stopped = False
+        with socket.create_server(("127.0.0.1", self.port)) as listener:
+            self.port = listener.getsockname()[1]
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+            self.process, self.control, self.printed = starter(self.project).start(
+                listener, deadline=patience.DEADLINE
+            )
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}/"
+        SERVERS.append(self)
+        self.heard = Heard(self.control)
+        waiting = PatienceWithAnother(6 + 3 * patience.DEADLINE)
+        events = {"started", "no_app", "no_start"}
+        until_event(self, events, waiting, lambda: outside.worked(self.process) > MOST_WORK)
+        why = self.events.get("no_app") or self.events.get("no_start")
+        if not why and "started" not in self.events:
+            why = ENDED if self.is_over else f"the app does not start{NEVER_YIELDS}"
+            FAILED[known] = why
+        if why:
+            self.stop(wait=False)
+            raise AssertionError(str(why))
+        for port in outside.listening() - {self.port}:
+            with suppress(OSError), socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))  # tests that watch for bind() see it
 
     def ask(self, what, answer, seconds):
         """Ask the box for something, and wait for its answer: that, or "" if there is none."""

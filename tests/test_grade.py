@@ -4,18 +4,22 @@ import csv
 import gc
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from pathlib import Path
+from unittest import mock
 from xml.etree import ElementTree
 
 import pytest
 from handed_in import KINDS, RIGHT, START, zipped
 from repo import ROOT, STEPS, run_command
 
+from harness import apart
 from workshop.commands import grade as commands
 from workshop.grading import judge, results, roster, submissions
 from workshop.grading.running import CannotGrade, Result, Row, clean, row_from, why_not_isolated
@@ -190,6 +194,33 @@ def test_where_nothing_can_be_isolated_each_row_says_so(tmp_path, monkeypatch):
     (row,) = running.grade_all(ECHO, sources, expected, False, 1, 60)
     assert (row.result, row.isolated) == ("passed", False)
     assert "not isolated" in results.as_csv([row])
+
+
+def test_the_end_of_the_box_before_is_not_taken_for_that_of_the_new_one(monkeypatch, tmp_path):
+    peers = []
+
+    class Starter:
+        def start(self, *_, **__):
+            for old in peers:  # only now its end is noticed
+                old.close()
+                ended.wait(0.2)
+            control, peer = socket.socketpair()
+            peers.append(peer)
+            peer.sendall(b'{"started": 0}\n')
+            return os.getpid(), control, nothing
+
+        def ask(self, **_):
+            pass
+
+    ended, nothing = threading.Event(), mock.Mock()
+    monkeypatch.setattr(apart, "starter", lambda _: Starter())
+    monkeypatch.setattr(apart, "FAILED", {})
+    server = apart.Server(tmp_path)
+    server.start()
+    server.process = None  # `_end` would close this end, too
+    server.start()
+    assert not server.is_over
+    peers[-1].close()
 
 
 def all_objects():
