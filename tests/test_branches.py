@@ -11,6 +11,7 @@ import tarfile
 import pytest
 from repo import copy_repository, run_command, run_pytest
 
+from workshop.branches import PIPENV
 from workshop.locking import plain_pip
 from workshop.steps import all_exercises
 
@@ -21,6 +22,7 @@ PARTS += [".gitignore"]
 AROUND = {"README.md", "conftest.py", "Pipfile", "Pipfile.lock", "pyproject.toml", ".gitignore"}
 AROUND |= {"requirements.txt"}
 PLAIN = {"01_structure", "03_binary"}  # a start with gaps, and a challenge
+PIPENVS = ["pipenv", "the oldest pipenv"]  # that of this environment, and the README's version
 # In an exercise nothing will come, and one test that fails is enough.
 OPTIONS = {"exercise": ("-x", "--deadline=0.3", "--patience=1"), "solution": ()}
 
@@ -297,11 +299,14 @@ def test_a_learner_can_compare_and_continue_as_the_readme_says(made, tmp_path):
 @pytest.mark.network
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("way", ["pip", pytest.param("pipenv", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "way", ["pip", *(pytest.param(way, marks=pytest.mark.exhaustive) for way in PIPENVS)]
+)
 def test_the_readme_of_a_branch_sets_up_what_its_tests_need(way, made, tmp_path):
     folder = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "-b", "solution/03_echo", made, folder)
-    python = folder / ".venv" / ("Scripts/python" if os.name == "nt" else "bin/python")
+    inside = "Scripts/python" if os.name == "nt" else "bin/python"
+    python, old = folder / ".venv" / inside, tmp_path / "old" / inside
     settings = {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_IGNORE_VIRTUALENVS": "1"}
     ours = ("PIPENV_", "VIRTUAL_ENV", "PYTEST_", "WORKSHOP_")
     environ = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
@@ -311,6 +316,11 @@ def test_the_readme_of_a_branch_sets_up_what_its_tests_need(way, made, tmp_path)
             [python, "-m", "pip", "install", "-r", "requirements.txt"],
         ],
         "pipenv": [[sys.executable, "-m", "pipenv", "sync", "--dev"]],
+        "the oldest pipenv": [
+            [sys.executable, "-m", "venv", tmp_path / "old"],
+            [old, "-m", "pip", "install", "-q", f"pipenv=={PIPENV}"],
+            [old, "-m", "pipenv", "sync", "--dev"],
+        ],
     }
     test = [python, "-m", "pytest", "-q", "-m", "not browser", "-p", "no:cacheprovider"]
     for command in [*steps[way], test]:
