@@ -21,7 +21,7 @@ from repo import ROOT, STEPS, run_command
 
 from harness import apart
 from workshop.commands import grade as commands
-from workshop.grading import judge, results, roster, submissions
+from workshop.grading import judge, results, roster, running, submissions
 from workshop.grading.running import CannotGrade, Result, Row, clean, row_from, why_not_isolated
 from workshop.steps import all_exercises, find_exercise, write_files
 
@@ -115,6 +115,19 @@ def test_each_kind_has_its_row_and_leaves_nothing(tmp_path):
 
 @isolated
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["endless_loop", "blocks", "fork_bomb", "detached_children"])
+def test_a_submission_takes_no_longer_than_the_limit_and_five_seconds(name, tmp_path):
+    handed_in, limit = hand_in(tmp_path / "class", name), 4
+    (source,) = submissions.find(handed_in)
+    expected = running.all_checks(ECHO)
+    began = time.monotonic()
+    running.grade_one(ECHO, name, source, expected, True, limit)
+    assert time.monotonic() - began < limit + 5
+    assert judges(handed_in) == []
+
+
+@isolated
+@pytest.mark.exhaustive
 def test_a_list_and_a_condition_instead_of_queues_is_as_right(tmp_path):
     exercise = find_exercise("5")
     files = exercise.variants[1].applied_to(exercise.solution)
@@ -185,8 +198,6 @@ def test_the_same_submissions_give_the_same_files(tmp_path):
 
 @pytest.mark.thorough
 def test_where_nothing_can_be_isolated_each_row_says_so(tmp_path, monkeypatch):
-    from workshop.grading import running
-
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     write_files(RIGHT, tmp_path / "class/lee")
     sources = roster.by_own_names(submissions.find(tmp_path / "class"))

@@ -33,9 +33,7 @@ WIDTH = 72  # of the sentence in the table
 @click.option(
     *("--limit", "limit"),
     type=click.FloatRange(1, 3600),
-    default=60,
-    show_default=True,
-    help="Seconds for each submission.",
+    help="Seconds for each submission.  [60, and 180 from step 7 on]",
 )
 @click.option(
     *("--out", "folder"),
@@ -89,6 +87,7 @@ def grade(
         rows = list(missing)
         kept = Kept(folder, chosen, resume)
         todo = kept.take(sources, rows)
+        limit = limit or running.seconds_for(chosen)
         grade_them(chosen, todo, rows, kept, not why, jobs, limit, form, feedback)
     except (NoSubmission, running.CannotGrade) as problem:
         raise click.ClickException(printable(problem)) from None
