@@ -25,6 +25,7 @@ from packaging.requirements import Requirement
 from docs.served import served
 from harness.browser import NO_BROWSER, launch
 from workshop import machine
+from workshop.reporting import what_is_sent
 from workshop.steps import ROOT, all_exercises, find_exercise
 
 DOCS = ROOT / "docs"
@@ -133,7 +134,7 @@ def workshop_files():
         *("pyproject.toml", "steps/conftest.py", "steps/*/tests/*.py", "steps/*/exercise.toml"),
         *("steps/*/challenges/*/tests/*.py", "steps/*/challenges/*/exercise.toml"),
         *("harness/*.py", "docs/live/*.py"),
-        *(f"workshop/{name}.py" for name in ("outcomes", "verdict", "steps", "venv")),
+        *(f"workshop/{name}.py" for name in ("outcomes", "reporting", "verdict", "steps", "venv")),
     ]
     paths = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
@@ -144,6 +145,10 @@ def texts(files):
     return {name: content.decode() for name, content in files.items()}
 
 
+# Before it is told what is sent to a board.
+IN_PAGE = ["If your instructor shows a board, each check in this page can send to it:"]
+
+
 def exercise_of(exercise):
     """What the page of an exercise loads: its files, what to do, and where its tests are."""
 
@@ -152,6 +157,7 @@ def exercise_of(exercise):
         "start": texts(exercise.start),
         "solution": texts(exercise.solution),
         "tests": [folder.relative_to(ROOT).as_posix() for folder in exercise.tests],
+        "sent": IN_PAGE + what_is_sent("the name that you type here, or a number"),
     }
 
 

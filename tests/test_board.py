@@ -348,6 +348,40 @@ async def test_a_page_of_another_site_gets_nothing(client):
 
 
 @pytest.mark.asyncio
+async def test_a_page_of_another_site_may_report_with_a_code_or_a_token_and_do_nothing_else(client):
+    origin = {"Origin": "http://192.0.2.9:8080"}
+
+    def may_read(answer):
+        return answer.headers.get("Access-Control-Allow-Origin") == "*"
+
+    async def post(what, content, token=""):
+        headers = {**origin, "Authorization": f"Bearer {token}"}
+        answer = await client.post(f"/api/{what}", json=content, headers=headers)
+        assert may_read(answer), what
+        return answer.status_code, await answer.get_json()
+
+    for what in ("join", "report", "hand", "leave"):
+        asked = await client.options(f"/api/{what}", headers=origin)
+        assert asked.status_code == 200 and may_read(asked)
+        assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+    for path in ("/", "/static/board.js", f"/api/state?code={CODE}", "/nowhere", "/api/report/"):
+        for method in ("GET", "OPTIONS"):
+            answer = await client.open(path, method=method, headers=origin)
+            assert answer.status_code == 403 and not may_read(answer), (method, path)
+    with pytest.raises(WebsocketResponseError) as refused:
+        async with client.websocket(f"/ws?code={CODE}", headers=origin) as ws:
+            await ws.receive()
+    assert refused.value.response.status_code == 403
+
+    assert (await post("join", {"code": "WRONG1", "name": "eve"}))[0] == 403
+    status, joined = await post("join", {"code": CODE, "name": "alice"})
+    assert status == 201
+    assert (await post("report", a_report(failed=[ECHO]), "x"))[0] == 401
+    assert (await post("report", a_report(failed=[ECHO]), joined["token"]))[0] == 204
+    assert (await post("leave", {}, joined["token"]))[0] == 204
+
+
+@pytest.mark.asyncio
 async def test_a_page_resumes_where_it_was(client, board):
     state = await (await client.get(f"/api/state?code={CODE}")).get_json()
     board.learners.join("alice")

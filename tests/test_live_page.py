@@ -7,11 +7,13 @@ import re
 import pytest
 from playwright.async_api import async_playwright, expect
 from repo import ROOT
+from test_board import CODE, Served
 from test_docs import ALL_BUT_CONTRAST, CONTRAST, findings
 
 from docs.served import served
 from harness.browser import NO_BROWSER, launch
 from harness.missing import missing
+from workshop import reporting
 from workshop.steps import TEST, all_exercises, find_exercise
 
 SECONDS = 400
@@ -510,6 +512,78 @@ async def memory(page):
     used = (await session.send("Runtime.getHeapUsage"))["usedSize"]
     await session.detach()
     return used + await page.place.evaluate("({ panel }) => panel.python.bytes")
+
+
+@pytest.mark.thorough
+def test_a_check_in_a_page_reports_to_the_board_that_was_joined_there(live):
+    board = Served()
+    rows = board.board.learners.rows
+
+    async def look(browser, address):
+        page = await Page.open(browser, address, "03_echo")
+        place, field = page.place, page.place.locator(".board")
+        asked = []
+        page.page.on("request", lambda r: board.host in r.url and asked.append((r.method, r.url)))
+
+        async def check():
+            await place.evaluate("({ panel }) => panel.onCheck()")
+
+        async def says(text):
+            status = field.get_by_role("status")
+            await expect(status).to_contain_text(text, timeout=MILLISECONDS)
+
+        async def join(code):
+            await field.get_by_label("Code").fill(code)
+            await page.press("Join")
+
+        await check()
+        await field.get_by_text("Report to the board").click()
+        for line in reporting.what_is_sent("the name that you type here, or a number"):
+            await expect(field.get_by_text(line)).to_be_visible()
+        await field.get_by_label("Address").fill(f"http://{board.host}/")
+        await field.get_by_label("Name").fill("<b>alice</b>")
+        assert asked == [], "something was sent before Join"
+        await join("WRONG1")
+        await says("the code is wrong")
+        await join(CODE)
+        await expect(field).to_contain_text(
+            f"reports to the board at {board.host}, as <b>alice</b>"
+        )
+        await check()
+        await says("The board has this report.")
+        found = rows[1]["exercises"]["03_echo"]
+        assert (rows[1]["name"], found["first"], found["runs"]) == (
+            *("<b>alice</b>", "a message comes back with echo in front"),
+            1,
+        )
+        sent = json.loads(await field.locator("pre").text_content())
+        assert set(sent) == set(reporting.made_of("03_echo", []))
+        assert found["passed"] + found["failed"] == len(sent["checks"]) > 10
+        # A board that is away holds up no check, and has its report later.
+        board.server.stop()
+        await page.solve()
+        await check()
+        await expect(place.locator(".headline")).to_contain_text("03_echo is done")
+        await says("No board answers")
+        board.server.start()
+        await check()
+        await says("The board has this report.")
+        assert (rows[1]["exercises"]["03_echo"]["runs"], found["done"]) == (3, False)
+        assert rows[1]["exercises"]["03_echo"]["done"]
+        await page.press("Hand up")
+        await says("Your hand is up.")
+        assert rows[1]["hand"]
+        await page.press("Leave")
+        await expect(field.get_by_label("Address")).to_be_visible()
+        await says("You have left")
+        before = len(asked)
+        await check()
+        assert (rows, len(asked)) == ({}, before)
+
+    try:
+        live(look)
+    finally:
+        board.server.stop()
 
 
 @pytest.mark.exhaustive

@@ -68,6 +68,17 @@ def made_of(exercise_id, checks):
     }
 
 
+def what_is_sent(who):
+    """What is sent once a board is joined, and what never is, in lines; `who` names a learner."""
+    return [
+        "- which exercise was checked, and when",
+        "- the name of each check that ran, and whether it passed or failed",
+        f"Everyone who sees the board sees this beside {who}.",
+        "Never sent: your code, what it prints, paths, the name of this machine or account.",
+        "It is sent over plain HTTP, so others on this network could read it.",
+    ]
+
+
 def report(exercise_id, checks, folder=FOLDER):
     """Report what was checked, if a board was joined: returns its address then, or else None.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from docs.live import loop, network
 from harness import patience as harness_patience
 from workshop.outcomes import DEADLINE, END_OF_PYTHON, PATIENCE, Check, Teller, no_end, words_of
+from workshop.reporting import made_of
 from workshop.steps import ROOT, find_exercise
 from workshop.verdict import Verdict
 
@@ -56,7 +57,7 @@ class PageTeller(Teller):
         super().__init__(None)
         self.post, self.watch, self.has_tabs = post, watch, has_tabs
         self.verdict = Verdict(exercise)
-        self.waiting, self.current, self.left_out = [], "", []
+        self.waiting, self.current, self.left_out, self.heard = [], "", [], []
         self.is_ended = False
 
     def pytest_collection_modifyitems(self, items):
@@ -95,6 +96,7 @@ class PageTeller(Teller):
 
     def hear(self, check):
         """Tell the outcome of a check."""
+        self.heard.append(check)
         self.post(kind="outcome", words=check.words, outcome=check.outcome)
         self.post(kind="lines", lines=self.verdict.hear(check))
 
@@ -130,6 +132,8 @@ class PageTeller(Teller):
             skipped=list(dict.fromkeys(verdict.skipped)),
             is_done=verdict.is_done and not verdict.failed,
         )
+        # The page sends it only if the learner has joined a board there.
+        self.post(kind="report", report=made_of(verdict.exercise.id, self.heard))
 
 
 class Policy(getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", object)):

@@ -1,4 +1,5 @@
 // The panel of an exercise in its page: the files, Run and Check, two tabs, and what travels.
+import { BoardField } from "./board.js";
 import { closeAll, drive } from "./drive.js";
 import { Files } from "./files.js";
 import { button, make } from "./make.js";
@@ -51,7 +52,9 @@ export class Panel {
     this.stop = button("Stop", () => this.onStop());
     this.stop.disabled = true;
     const bar = make("div", { class: "bar" }, [this.run, this.check, this.stop, this.state]);
-    return [this.files.element, bar, this.results, this.helpElement(), this.stage, this.ofCheck];
+    this.board = new BoardField(this.exercise.sent);
+    const below = [this.helpElement(), this.board.element, this.stage, this.ofCheck];
+    return [this.files.element, bar, this.results, ...below];
   }
 
   helpElement() {
@@ -135,6 +138,7 @@ export class Panel {
       },
       lines: ({ lines }) => lines.forEach((line) => this.addLine(line)),
       verdict: (verdict) => this.showVerdict(verdict),
+      report: ({ report }) => this.board.report(report),
       do: (request) => drive(this.desk, request),
     };
   }

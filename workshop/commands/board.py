@@ -41,12 +41,9 @@ def join(address, code, name, yes, show):
             f"you have joined the board at {joined['address']}: type `{COMMAND} leave` first"
         )
     click.echo(f"From now on, each check will send to the board at {address}:")
-    click.echo("  - which exercise was checked, and when")
-    click.echo("  - the name of each check that ran, and whether it passed or failed")
     who = f"the name {printable(name)}" if name is not None else "a number in place of a name"
-    click.echo(f"Everyone who sees the board sees this beside {who}.")
-    click.echo("Never sent: your code, what it prints, paths, the name of this machine or account.")
-    click.echo("It is sent over plain HTTP, so others on this network could read it.")
+    for line in reporting.what_is_sent(who):
+        click.echo(f"  {line}" if line.startswith("-") else line)
     if not yes:
         if not can_ask():
             raise click.ClickException("this needs a terminal to ask: add --yes if you agree")
