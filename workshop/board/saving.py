@@ -54,6 +54,8 @@ class Saved:
             opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(opened, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # before it takes the place of the class's only copy
             new.replace(path)
             self.file = path.open("a", encoding="utf-8", newline="\n")
             environment.is_locked(self.file)  # until this process ends
@@ -61,7 +63,11 @@ class Saved:
             raise BoardProblem(f"{path.name} cannot be written to: {error.strerror}") from None
 
     def add(self, row):
-        """Add a row; it is with the system, and outlives this process, when this returns."""
+        """Add a row; it is with the system, and outlives this process, when this returns.
+
+        Not more: fsync can take seconds on a busy disk, and the whole board would wait for it. A
+        machine that loses power may lose the last seconds, until the learners' next checks.
+        """
         self.file.write(json.dumps(row) + "\n")
         self.file.flush()
 
