@@ -62,7 +62,7 @@ export class BoardField {
       event.preventDefault();
       this.join(address.value, code.value, name.value.trim() || null);
     });
-    this.content.replaceChildren(...this.sent.map((line) => make("p", {}, line)), form);
+    this.content.replaceChildren(...this.sent.map(lineElement), form);
   }
 
   say(words) {
@@ -136,6 +136,12 @@ export class BoardField {
     this.show();
     this.say("The board doesn't know you any more: join again with its new code.");
   }
+}
+
+// A line of text, which may be an item of a list.
+function lineElement(line) {
+  const isItem = line.startsWith("- ");
+  return isItem ? make("ul", {}, make("li", {}, line.slice(2))) : make("p", {}, line);
 }
 
 // A board's address as HOST:PORT, or "".
