@@ -309,6 +309,7 @@ STUCK = {
     ),
     "a loop at the top": ("app = Quart(__name__)\n", "while True:\n    pass\n", BUSY),
 }
+BLOCKS = "sum(range(10**15))"  # it neither runs a line nor sleeps, so only silence tells
 WRONG = {
     "a syntax error": (
         "async def index():",
@@ -348,6 +349,24 @@ def test_code_that_never_ends_is_told_and_the_page_goes_on(name, live):
         await page.solve()
         await page.press("Check")
         await expect(verdict).to_contain_text("All 14 checks pass", timeout=MILLISECONDS)
+        page.is_well(address)
+
+    live(look)
+
+
+@pytest.mark.exhaustive
+def test_a_call_that_blocks_the_running_app_is_told_and_the_page_goes_on(live):
+    async def look(browser, address):
+        page = await Page.open(browser, address, "03_echo")
+        await page.set("websocket.py", ECHO.replace(RECEIVE, f"{RECEIVE}        {BLOCKS}\n"))
+        await page.press("Run")
+        await page.says("The app is running")
+        await connect(page, "/ws", "hello")
+        await page.says("The app was stopped.")
+        await expect(page.place.locator(".verdict")).to_contain_text("a call that blocks?")
+        await page.solve()
+        await page.press("Run")
+        await page.says("The app is running")
         page.is_well(address)
 
     live(look)

@@ -2,7 +2,8 @@
 import { socketsOf } from "./socket.js";
 
 const SILENCE = 15_000; // milliseconds without a word from a check: workshop/outcomes.py has it, too
-const SLOW = 10_000; // without an answer from the app that runs
+const SLOW = 10_000; // without an answer from the app that is to start
+const PULSE = 1000; // milliseconds between two looks at an app that runs
 
 export class Python {
   // `on` has a function for each kind of message that the page shows.
@@ -33,7 +34,8 @@ export class Python {
   end() {
     this.worker?.terminate();
     this.worker = null;
-    clearInterval(this.watchdog);
+    this.unwatch();
+    clearInterval(this.pulse);
     for (const socket of [...(this.sockets?.values() ?? [])]) socket.lose();
     for (const { bad } of this.pending?.values() ?? []) bad(new Ended());
     this.onDead?.(new Ended());
@@ -79,8 +81,26 @@ export class Python {
     });
   }
 
-  run(files) {
-    return this.inTime(SLOW, this.ask({ kind: "run", files }));
+  async run(files) {
+    clearInterval(this.pulse);
+    const answer = await this.inTime(SLOW, this.ask({ kind: "run", files }));
+    this.watchApp();
+    return answer;
+  }
+
+  // From now on, ask the worker whether it is free; if it never is, call `on.silent`.
+  watchApp() {
+    let askedAt = 0;
+    let missed = 0; // looks, and not time: a machine may have slept
+    this.pulse = setInterval(() => {
+      if (this.watchdog) return; // a check is looked after
+      missed = this.heardAt > askedAt ? 0 : missed + 1;
+      askedAt = performance.now();
+      this.worker?.postMessage({ kind: "ping" });
+      if (missed * PULSE < SILENCE) return;
+      clearInterval(this.pulse);
+      this.on.silent();
+    }, PULSE);
   }
 
   // Check files against an exercise; what there is to tell comes by messages.
@@ -92,18 +112,23 @@ export class Python {
   async inTime(milliseconds, promised) {
     await this.start();
     this.heardAt = performance.now();
-    clearInterval(this.watchdog);
+    this.unwatch();
     this.watchdog = setInterval(() => {
       if (performance.now() - this.heardAt > milliseconds) {
-        clearInterval(this.watchdog);
+        this.unwatch();
         this.on.silent();
       }
     }, 200);
     try {
       return await promised;
     } finally {
-      clearInterval(this.watchdog);
+      this.unwatch();
     }
+  }
+
+  unwatch() {
+    clearInterval(this.watchdog);
+    this.watchdog = null;
   }
 
   // A request of a tab, or of the page; returns a promise of { status, headers, body }.

@@ -106,6 +106,7 @@ async function start() {
   const waiting = []; // what comes meanwhile for the app that runs
 
   async function take(message) {
+    if (message.kind === "ping") return postMessage({ kind: "pong" });
     if (isChecking) {
       if (!message.isOfCheck) return void waiting.push(message);
       queue.push(message);
