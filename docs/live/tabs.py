@@ -21,7 +21,6 @@ from harness.browser import WATCH_SOCKET, WATCH_STATE, describe
 from harness.expecting import Expectation
 from harness.hurry import A_TEST_FAILED
 from harness.inprocess import NEVER_YIELDS
-from harness.patience import within
 
 ORIGIN = "http://page/"  # stands for the tab's address, which is that of the page around it
 
@@ -104,11 +103,14 @@ class LiveServer:
         """Start the app, unless it runs."""
         if not self.is_started:
             self.is_started = True
-            try:
-                await within(2 * patience.DEADLINE, self.bridge.start(self.app))
-            except TimeoutError:
-                why = failures.because(self.app) or NEVER_YIELDS
-                raise AssertionError(f"the app does not start{why}") from None
+            starting = self.bridge.spawn(self.bridge.start(self.app))
+            await patience.wait({starting}, 2 * patience.DEADLINE)
+            if not starting.done():
+                # Asked before it is cancelled, when it waits nowhere anymore.
+                why = failures.because(self.app) or failures.meanwhile() or NEVER_YIELDS
+                starting.cancel()
+                raise AssertionError(f"the app does not start{why}")
+            await starting
 
     def stop(self, wait=True):
         """Stop; returns the task that does."""
