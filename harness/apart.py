@@ -5,51 +5,23 @@ outside: what arrives over sockets, what it prints, which ports it listens on, h
 uses.
 """
 
-import json
 import os
 import socket
 import threading
-from collections import defaultdict
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 
 from harness import outside, patience
+from harness.heard import Heard
 from harness.inprocess import NEVER_YIELDS
 from harness.live_client import SMALL_BUFFER
 from harness.live_server import LiveApp
 from harness.patience import PatienceWithAnother
 from harness.starter import end_all, starter
 
-LONGEST_LINE = 1 << 14
 MOST_WORK = 3  # seconds of a processor, for an app to start
 ENDED = "the code ended Python itself, or had no memory left: is there an os._exit()?"
 SERVERS = []  # the ones that run
 FAILED = {}  # what does not start once, does not start the next time: project, port to why
-
-
-class Heard:
-    """What one box tells of itself; that the box before has ended may be noticed later."""
-
-    def __init__(self, control):
-        self.handlers, self.events, self.is_over = defaultdict(Future), {}, False
-        threading.Thread(target=self._hear, args=[control], daemon=True).start()
-
-    def _hear(self, control):
-        """Take in lines of JSON, or anything else."""
-        with suppress(OSError), control.makefile("rb") as lines:
-            while line := lines.readline(LONGEST_LINE):
-                with suppress(ValueError, TypeError, AttributeError, RecursionError):
-                    self._take(json.loads(line))
-        self.is_over = True
-        for handler in list(self.handlers.values()):
-            end(handler)
-
-    def _take(self, event):
-        if isinstance(port := event.get("ended"), int) and 0 < port < 1 << 16:
-            end(self.handlers[port])
-        for name in ("started", "no_app", "no_start", "stopped", "explained", "left"):
-            if name in event:
-                self.events[name] = printable(event[name])
 
 
 class Server:
@@ -150,20 +122,10 @@ class Server:
         self.control.sendall(b"come back\n")
 
 
-def end(handler):
-    with suppress(Exception):  # it may have ended before
-        handler.set_result(None)
-
-
 def until_event(server, names, waiting, is_enough=bool):
     """Wait until one of some events, until the box has ended, or until patience runs out."""
     while not (names & set(server.events) or server.is_over or waiting.is_over() or is_enough()):
         threading.Event().wait(0.005)
-
-
-def printable(told):
-    """What a box tells, without anything that a terminal would obey."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(told))
 
 
 class Told:
