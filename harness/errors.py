@@ -1,6 +1,5 @@
 """An exception in terms of the project that raised it: what it is, where, and why it may be."""
 
-import asyncio
 import gc
 import linecache
 import re
@@ -68,6 +67,8 @@ CLAUSES = {
     r"unhashable type": "a set and a dict's keys take what never changes; a client's queue will do",
     r"\(coroutine\) is not valid": "is there an `await` before what is returned?",
     r"type \(int\) is not valid": 'a status stands after the text: `return "", 204`',
+    r"for endpoint 'static'": "Quart has it unless it is told static_folder=None; the path is "
+    "given as filename=",
     r"cannot be None": "is there a `return`?",
     r"timedelta seconds": 'SEND_FILE_MAX_AGE_DEFAULT is a number of seconds: 0, and not "0"',
     r"unknown tag": "a value stands in {{ … }}, such as "
@@ -116,10 +117,10 @@ def place(error):
     return "", None, ""
 
 
-def waiting_places(loop=None):
-    """The lines of projects in which tasks of an event loop wait: a place and the code there."""
+def waiting_places(tasks):
+    """The lines of projects in which tasks wait: a place and the code there."""
     places = {}
-    for task in asyncio.all_tasks(loop):
+    for task in tasks:
         inner, coroutine = None, task.get_coro()
         while coroutine is not None:  # from the outermost call to the innermost
             frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)

@@ -1,13 +1,15 @@
 """What a client can meet, each with a sentence: a failure says what was awaited and what came."""
 
+import asyncio
 import inspect
 from contextlib import suppress
 from pathlib import Path
 
 from quart.testing import WebsocketResponseError
 
-from harness import patience
+from harness import journey, patience
 from harness.errors import describe, waiting_places
+from harness.remembering import TASKS
 from harness.sources import keeps_websocket
 
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -110,10 +112,10 @@ def why_so(received):
     return ": a message is a text" if not isinstance(received, str) else ""
 
 
-def no_answer(app, path):
+def no_answer(app, path, client=None):
     hint = (
         ": a handler that waits for anything other than its client must "
-        f"`await websocket.accept()` first{meanwhile()}"
+        f"`await websocket.accept()` first{meanwhile(client=client)}"
     )
     return AssertionError(
         f"the handshake on {path} is not answered within {patience.DEADLINE} s"
@@ -129,21 +131,41 @@ def no_message(client):
         speaker = name or "the client"
         sent = "" if client.sent is None else f" after {speaker} sent {client.sent!r:.40}"
         kept = [found for text in sources(client.app) if (found := keeps_websocket(text))]
-        why = f"{sent}: {kept[0]}" if kept else f"{sent}{meanwhile()}"
+        way = way_to(client)
+        hint = f": {kept[0] if kept else way}" if kept or way else ""
+        why = f"{sent}{hint}{'' if kept else meanwhile(client=client)}"
     where = f"for {name} on {client.path}" if name else f"on {client.path}"
     return AssertionError(f"no message arrived {where} within {patience.DEADLINE} s{why}")
 
 
-def meanwhile(loop=None):
-    """Say in which lines of its code an app in this process waits: a clause, or ""."""
-    waiting = sorted(waiting_places(loop).items())
-    if not waiting:
+def way_to(client):
+    """Say how far the message got that a client waits for, in an app in this process."""
+    message = client.sent if client.expects is None else client.expects
+    clients = [one for one in getattr(client.app, "clients", []) if one.path == client.path]
+    if not isinstance(message, str) or client not in clients:
         return ""
-    places = " and in ".join(f"{place}: `{code}`" for place, code in waiting[:3])
-    codes = " ".join(code for _, code in waiting)
-    is_lost = ".receive()" in codes and ".get()" in codes  # all that was sent has been received
-    lost = "; what was sent is not in the queue that is waited for" if is_lost else ""
-    return f"; meanwhile the app waits in {places}{lost}"
+    way = [journey.way_of(message, client, clients), journey.closed_server()]
+    return "; ".join(filter(None, way))
+
+
+def meanwhile(loop=None, client=None):
+    """Say in which lines of its code an app in this process waits, for a client: a clause."""
+    tasks = asyncio.all_tasks(loop)
+    own = {task for task in tasks if TASKS.get(task) is client}
+    if client is None or client not in TASKS.values():
+        return f"; meanwhile the app waits in {places}" if (places := in_words(tasks)) else ""
+    places, others = in_words(own), in_words(tasks - own, waiting_places(own))
+    if not places:
+        return "; the handler of this client has ended, though the client is still connected"
+    also = f", and only for other clients in {others}" if others else ""
+    return f"; meanwhile the handler of this client waits in {places}{also}"
+
+
+def in_words(tasks, without=()):
+    """The lines in which tasks wait, three at most, except those that are told elsewhere."""
+    waiting = sorted(waiting_places(tasks).items())
+    told = [f"{place}: `{code}`" for place, code in waiting if place not in without]
+    return " and in ".join(told[:3])
 
 
 def still_runs(path):

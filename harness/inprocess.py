@@ -8,9 +8,9 @@ import asyncio
 from quart import Response
 from quart.testing import QuartClient, TestApp
 
-from harness import failures, loading, patience
+from harness import failures, journey, loading, patience
 from harness.patience import wait, within
-from harness.remembering import remember_errors, remember_never_awaited
+from harness.remembering import CLIENT, remember_errors, remember_never_awaited, remember_tasks
 
 NEVER_YIELDS = ": does what it runs before serving wait for something that never happens?"
 NEVER_ENDS = ": does what it runs after serving wait for something that never happens?"
@@ -20,6 +20,7 @@ STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them 
 def load(project):
     """The project's app, loaded afresh for tests, or a NoApp that says what is wrong."""
     never_awaited = remember_never_awaited()
+    journey.forget_all()
     try:
         with loading.modules_beside(project):
             app = loading.load(project)
@@ -28,7 +29,7 @@ def load(project):
         return failures.NoApp(str(problem))
     app.test_client_class = InProcessClient
     app.test_app_class = InProcessApp
-    app.never_awaited, app.is_stuck = never_awaited, False
+    app.never_awaited, app.is_stuck, app.clients = never_awaited, False, []
     remember_errors(app)
     return app
 
@@ -42,19 +43,24 @@ class InProcessConnection:
         self.to_app, self.from_app = asyncio.Queue(), asyncio.Queue()
         self.reads = asyncio.Event()
         self.reads.set()
-        self.sent, self.name = None, ""  # a test may give it a name
+        self.sent, self.name, self.expects = None, "", None  # a test may name it
 
     async def __aenter__(self):
-        tasks_before = asyncio.all_tasks()
+        tasks_before, self.never_awaited = asyncio.all_tasks(), len(self.app.never_awaited)
+        remember_tasks(asyncio.get_running_loop())
+        CLIENT.set(self)  # which the handler's task inherits, and each that it creates
         await self.to_app.put({"type": "websocket.connect"})
         app = self.app(self.scope, self.to_app.get, self._take)
         self.handler = asyncio.create_task(app)
+        CLIENT.set(None)
+        self.app.clients.append(self)
         # A real client waits for the handshake, so this one does too.
         message = await self._next()
         self.tasks = asyncio.all_tasks() - tasks_before - {asyncio.current_task()}
         if message["type"] == "websocket.accept":
             return self
-        no_answer = failures.no_answer(self.app, self.path)  # which tells where the handler waits
+        # Which tells where the handler waits.
+        no_answer = failures.no_answer(self.app, self.path, self)
         await self._leave()
         if message["type"] == "websocket.http.response.start":
             headers = [(key.decode(), value.decode()) for key, value in message["headers"]]
@@ -70,6 +76,8 @@ class InProcessConnection:
             raise failures.still_runs(self.path)
         if error is None and len(self.app.errors) > before:
             raise failures.raised_at_the_end(self.app, self.path)
+        if error is None and (forgotten := self.app.never_awaited[self.never_awaited :]):
+            raise AssertionError(forgotten[0])
 
     async def send(self, data):
         self.sent = data
@@ -84,7 +92,8 @@ class InProcessConnection:
             raise failures.Closed(self.app, self.path, code, reason, self.sent)
         if message["type"] != "websocket.send":
             raise failures.no_message(self)
-        self.sent = None  # it was answered, so whatever is missing next is no answer to it
+        # It was answered, so whatever is missing next is no answer to it.
+        self.sent = self.expects = None
         return message["bytes"] if message.get("text") is None else message["text"]
 
     def stop_reading(self):
@@ -102,6 +111,8 @@ class InProcessConnection:
 
     async def _take(self, message):
         await self.reads.wait()
+        if message["type"] == "websocket.send":
+            journey.note("sent", message["bytes"] or message["text"], where=id(self))
         await self.from_app.put(message)
 
     async def _next(self):
@@ -117,6 +128,7 @@ class InProcessConnection:
 
     async def _leave(self):
         """Disconnect, and return whether the handler has ended."""
+        self.app.clients.remove(self)
         await self.disconnect()
         deadline = 0.1 if self.app.is_stuck else patience.DEADLINE  # once was long enough
         await wait({self.handler}, deadline)
@@ -151,6 +163,7 @@ class InProcessApp(TestApp):
             raise AssertionError(f"the app does not start{why}") from None
 
     async def shutdown(self):
+        journey.IS_STOPPING.append(self)
         try:
             await within(2 * patience.DEADLINE, super().shutdown())
         except TimeoutError:

@@ -51,7 +51,7 @@ class LiveConnection:
         self.server, self.app, self.path = server, server.app, path
         self.headers = dict(headers or {})
         self.host = self.headers.pop("Host", server.host)
-        self.sent, self.name = None, ""  # a test may give it a name
+        self.sent, self.name, self.expects = None, "", None  # a test may name it
 
     async def __aenter__(self):
         from websockets.asyncio.client import connect

@@ -2,10 +2,12 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 HERE = "http://localhost/"
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+FETCHED = {"icon", "manifest", "preload", "modulepreload", "apple-touch-icon", "stylesheet"}
 RAW = {"script", "style", "title", "textarea"}  # what they hold is text up to their end tag
 SCRIPT_TYPES = {"", "module", "text/javascript", "application/javascript"}
 
@@ -16,6 +18,7 @@ class Markup(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.elements, self.loads, self.headings = [], set(), []
+        self.others = {}  # path of whatever else a browser fetches to the element's address
         self.address, self.open_heading, self.never_ended = HERE, "", ""
         self.text, self.comments = html.strip(), ""
         self.feed(html)
@@ -37,6 +40,10 @@ class Markup(HTMLParser):
             self.loads.add(self.path(attributes.get("href")))
         elif tag == "script" and attributes.get("type", "").strip().lower() in SCRIPT_TYPES:
             self.loads.add(self.path(attributes.get("src")) if "src" in attributes else "")
+        elif tag == "img" or (tag == "link" and FETCHED & set(rel)):
+            reference = attributes.get("src" if tag == "img" else "href", "")
+            if path := self.path(reference):
+                self.others[path] = f"<{tag}> leads to {reference}"
         elif tag in HEADINGS or attributes.get("role", "").lower() == "heading":
             self.open_heading = tag
             self.headings.append("")
@@ -67,8 +74,15 @@ class Markup(HTMLParser):
         tag = self.never_ended
         return f"none: <{tag} … /> needs </{tag}>, or all that follows it is text"
 
-    def why_not(self, path):
+    def why_not(self, path, app=None):
         """Say why a browser does not load the style sheet or the script at a path."""
+        folder, address = getattr(app, "static_folder", None), getattr(app, "static_url_path", None)
+        if app and "/static" != (address or "/static"):
+            return (
+                f"the page does not load {path}: the app serves the files of "
+                f"{Path(folder).name}/ at {address}/, so give Quart() no static_folder and no "
+                "static_url_path"
+            )
         name = path.rpartition("/")[2]
         is_script = name.endswith(".js")
         right = '<script src="…">' if is_script else '<link rel="stylesheet" href="…">'

@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 from random import randrange
 
-from harness import failures, patience
+from harness import failures, journey, patience
 from harness.patience import within
 
 TRIES = 5  # to connect, one for each turn of the event loop
@@ -34,6 +34,8 @@ def why_nothing_listens(app, port):
     """Say what an app may lack that should listen on a port: a clause."""
     if because := app and failures.because(app):
         return because
+    if closed := journey.closed_server():
+        return f": {closed}"
     if app and str(app.config.get("TCP_PORT")) != str(port):
         return (
             ": the app has no setting TCP_PORT, which app.config.from_prefixed_env() takes from "

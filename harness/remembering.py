@@ -1,15 +1,20 @@
 """What goes wrong in an app while it is tested, remembered so that a failure can tell it."""
 
+import asyncio
 import logging
 import re
 import sys
 import warnings
 import weakref
+from contextvars import ContextVar
 from pathlib import Path
 
 from quart import got_request_exception, got_websocket_exception
 
 from harness.errors import PROJECTS
+
+CLIENT = ContextVar("client", default=None)  # whom the code that runs is for
+TASKS = weakref.WeakKeyDictionary()  # task to the client that it runs for
 
 
 async def remember_error(app, exception):
@@ -65,3 +70,17 @@ def remember_never_awaited():
 
     warnings.showwarning = remember
     return found
+
+
+def remember_tasks(loop):
+    """Let TASKS tell for which client each task of an event loop runs that is created from now."""
+    if loop.get_task_factory():
+        return
+
+    def create(loop, coroutine, **options):
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        context = options.get("context")
+        TASKS[task] = context.get(CLIENT) if context else CLIENT.get()
+        return task
+
+    loop.set_task_factory(create)

@@ -12,6 +12,8 @@ def problem_of_source(path):
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
         return ""  # running it says where
+    if problem := makes_two(tree):
+        return f"{path.name}, {problem}"
     for node in ast.walk(tree):
         problem = imports_wrongly(node, path, tree) or routes_wrongly(node, tree)
         if problem := problem or replaces_config(node, tree):
@@ -71,6 +73,23 @@ def replaces_config(node, tree):
         if isinstance(target, ast.Attribute) and target.attr == "config":
             if ast.unparse(target.value) in made_by(tree, MAKERS):
                 return "this replaces all settings of the app: use app.config.update(…)"
+    return ""
+
+
+def makes_two(tree):
+    """Say in which line a second app takes the place of one that has routes; "" if in none."""
+    routes = {}  # name of an app to the first line that uses it
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            name, maker = map(ast.unparse, (node.targets[0], node.value.func))
+            if maker.rpartition(".")[2] == "Quart" and name in routes:
+                return (
+                    f"line {node.lineno}: this makes a second app, which has none of what was "
+                    f"given to the first one, such as in line {routes[name]}: make one app, once"
+                )
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
+                routes.setdefault(inner.value.id, inner.lineno)
     return ""
 
 

@@ -19,11 +19,13 @@ def short(messages):
     return f"[{', '.join(shown)}{more}]"
 
 
-async def heard_by(client, count):
+async def heard_by(client, count, expected=()):
     """So many messages that a client receives, or fewer, and why no more."""
     heard = []
     try:
         while len(heard) < count:
+            # What a failure tells of: how far this message got in the app.
+            client.expects = expected[len(heard)] if expected else None
             heard.append(await client.receive())
     except AssertionError as error:
         return heard, f" ({error})"
@@ -32,7 +34,9 @@ async def heard_by(client, count):
 
 async def all_hear(clients, *messages):
     # All listen at once, so that each can be told of, and not just the first that hears nothing.
-    results = await asyncio.gather(*(heard_by(client, len(messages)) for client in clients))
+    results = await asyncio.gather(
+        *(heard_by(client, len(messages), messages) for client in clients)
+    )
     each = [
         f"{client.name} received {short(heard)}"
         for client, (heard, _) in zip(clients, results, strict=True)
@@ -139,7 +143,7 @@ async def test_a_client_that_does_not_read_delays_nobody(app):
         for number in range(300):
             message = f"{number:05000}"
             await alice.send(message)
-            heard, why = await heard_by(alice, 1)
+            heard, why = await heard_by(alice, 1, [message])
             assert heard == [message], (
                 "bob reads nothing, and alice should still receive all that she sends, but only "
                 f"{number} messages arrived{why}: does a broadcast wait for bob, or for room in "

@@ -17,7 +17,12 @@ async def test_the_page_loads_its_style_sheet_and_its_script(app):
     assert response.status_code == 200, f"GET / is answered with {response.status}, not a page"
     page = Markup(await response.get_data(as_text=True))
     for path in ("/static/css/websocket.css", "/static/js/websocket.js"):
-        assert path in page.loads, page.why_not(path)
+        assert path in page.loads, page.why_not(path, app)
+    for path, element in page.others.items():
+        response = await app.test_client().get(path)
+        assert response.status_code == 200, (
+            f"the page's {element}, but GET {path} is answered with {response.status}"
+        )
 
 
 async def test_the_style_sheet_is_served_as_css(app, project):

@@ -1,0 +1,147 @@
+"""Where a message has been in an app: which line received it, queued it, took it out, sent it."""
+
+import asyncio
+import linecache
+import sys
+from collections import deque
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.errors import PROJECTS
+
+LONGEST = 60  # characters of a message that are remembered
+EVENTS = deque(maxlen=600)  # of the app that was loaded last
+CLOSED = []  # the lines in which it has closed a TCP server
+IS_STOPPING = []  # something, once it is told to stop, since servers should be closed then
+
+
+class Event(NamedTuple):
+    """One step of a message's way."""
+
+    kind: str  # "received", "queued", "taken" or "sent"
+    text: str
+    place: tuple = ()  # the file and the line
+    where: int = 0  # the id of the queue, or of the client
+
+
+def forget_all():
+    """Begin anew, for another app."""
+    for events in (EVENTS, CLOSED, IS_STOPPING):
+        events.clear()
+
+
+def note(kind, message, place=(), where=0):
+    """Remember a step of a message's way."""
+    is_text = isinstance(message, str)
+    text = message[:LONGEST] if is_text else repr(message)[: 3 * LONGEST]
+    EVENTS.append(Event(kind, text, place, where))
+
+
+@cache
+def folder_of(path):
+    """The folder of a file."""
+    return Path(path).parent
+
+
+def caller():
+    """The place in a project that called, if by receive(), and if the queue is its own."""
+    frame, receives, is_ours = sys._getframe(2), False, True
+    while frame:
+        path = frame.f_code.co_filename.replace("\\", "/")
+        if folder_of(path) in PROJECTS:
+            return (path, frame.f_lineno), receives, is_ours
+        if path.endswith("asyncio/events.py"):
+            break
+        if path.endswith("quart/wrappers/websocket.py"):
+            receives = receives or frame.f_code.co_name == "receive"
+        elif "asyncio/" not in path:
+            is_ours = False  # a queue of Quart, of the harness, or of a test
+        frame = frame.f_back
+    return (), receives, is_ours
+
+
+def watch_queues():
+    """Remember what is put into queues and taken out of them by a project."""
+    put, get, close = asyncio.Queue.put_nowait, asyncio.Queue.get_nowait, asyncio.Server.close
+
+    def put_nowait(self, item):
+        put(self, item)
+        place, _, is_ours = caller()
+        if is_ours:
+            note("queued", item, place, id(self))
+
+    def get_nowait(self):
+        item = get(self)
+        place, receives, is_ours = caller()
+        if receives:
+            note("received", item, place)
+        elif is_ours:
+            note("taken", item, place, id(self))
+        return item
+
+    def close_server(self):
+        place, _, _ = caller()
+        if place and not IS_STOPPING:
+            CLOSED.append(place)
+        close(self)
+
+    asyncio.Queue.put_nowait, asyncio.Queue.get_nowait = put_nowait, get_nowait
+    asyncio.Server.close = close_server
+
+
+watch_queues()
+
+
+def told(place):
+    """A place in words: its line and the code there."""
+    if not place:
+        return ""
+    path, line = place
+    linecache.checkcache(path)
+    file = "" if path.endswith("/websocket.py") else f"{Path(path).name}, "
+    return f" in {file}line {line}: `{linecache.getline(path, line).strip()}`"
+
+
+def is_of(message, event):
+    """Whether a message is what an event is about, or in it."""
+    message = message[:LONGEST]
+    return event.text == message or (message != "" and message in event.text)
+
+
+def way_of(message, client, clients):
+    """Say how far a message got on its way to a client: a clause, or "" if nothing is known."""
+    events = list(EVENTS)
+    got = [i for i, one in enumerate(events) if one.kind == "received" and is_of(message, one)]
+    parts = []
+    if got:
+        again = " again" if len(got) > 1 else ""
+        parts.append(f"received{again}{told(events[got[-1]].place)}")
+        events = events[got[-1] + 1 :]
+    queued = [one for one in events if one.kind == "queued" and is_of(message, one)]
+    taken = [one for one in events if one.kind == "taken" and is_of(message, one)]
+    others = [one for one in events if one.kind == "queued"]
+    if queued:
+        count = len({one.where for one in queued})
+        few = f", though {len(clients)} clients are connected" if count < len(clients) else ""
+        queues = f"{count} queue{'s' * (count > 1)}"
+        parts.append(f"put into {queues}{told(queued[0].place)}{few}")
+        places = filter(None, dict.fromkeys(told(one.place) for one in taken))
+        parts.append(f"taken out{' and'.join(places)}" if taken else "not taken out")
+    elif got and others:
+        parts.append(f"not put into a queue, but {others[0].text!r} was{told(others[0].place)}")
+    elif any(one.kind == "queued" for one in EVENTS):
+        parts.append("put into no queue")
+    elif not got:
+        return ""
+    sent = {one.where for one in events if one.kind == "sent" and is_of(message, one)}
+    others = [one.name or "another client" for one in clients if id(one) in sent]
+    if id(client) not in sent and (taken or not queued):
+        parts.append(f"sent to {' and '.join(others) or 'nobody'}")
+    shown = repr(message) if len(message) < 40 else f"{message[:30]!r}…"
+    return f"{shown} was {', '.join(parts[:-1])}{' and ' * (len(parts) > 1)}{parts[-1]}"
+
+
+def closed_server():
+    """Say where an app has closed a TCP server while it runs: a clause, or ""."""
+    return f"the app has closed its TCP server{told(CLOSED[0])}" if CLOSED else ""
