@@ -53,6 +53,8 @@ class Verdict:
         while self.told < end:
             part, count = self.parts[self.told], self.counts.get(self.told, Counter())
             passed = f"{count['passed']} of {count.total()} checks pass"
+            if later := count["later"]:  # so that the number agrees with the lines above
+                passed += f", {later} {'has' if later == 1 else 'have'}n't run yet"
             if count["failed"]:
                 outcome, state = "failed", passed
             elif not count["passed"] and not count["skipped"]:
