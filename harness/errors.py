@@ -22,7 +22,7 @@ def describe(error):
 
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    what = f"{type(error).__name__}: {error}"
+    what = f"{type(error).__name__}: {error}".removesuffix(": ")
     if isinstance(error, SyntaxError):
         what = f"{type(error).__name__}: {error.msg}"
     elif isinstance(error, TemplateSyntaxError):
@@ -61,14 +61,24 @@ CLAUSES = {
     r"'coroutine' object (has no attribute '(?!__)|is not)": "is an `await` missing? It stands "
     "before the call, in parentheses with it: (await …)",
     r"a coroutine was expected, got <function": "the function needs to be called, with ()",
-    r"positional argument: 'self'": "is it called on a class? An object is made with (), as in "
-    "asyncio.Queue()",
+    r"^(?!.*Websocket\.).*argument: 'self'": "is it called on a class? An object is made with (), "
+    "as in asyncio.Queue()",
     r"'NoneType' object is not subscr": "is something expected, such as JSON, that was not sent?",
+    r"existing endpoint": "another function has the same name, and each route needs its own",
+    r"^QueueEmpty": "get_nowait() doesn't wait for a message; `await queue.get()` does",
+    r"^QueueFull": "is the queue made with a limit, for a client that may not read?",
+    r"^TimeoutError": "what ends here is a wait; a client may be silent for as long as it likes",
+    r"'dict' object has no attribute 'add'": "{} is an empty dict, and set() an empty set",
     r"unhashable type": "a set and a dict's keys take what never changes; a client's queue will do",
     r"\(coroutine\) is not valid": "is there an `await` before what is returned?",
     r"type \(int\) is not valid": 'a status stands after the text: `return "", 204`',
-    r"for endpoint 'static'": "Quart has it unless it is told static_folder=None; the path is "
-    "given as filename=",
+    r"endpoint 'static' with values \['filename'": "the app has no folder for static files: is it "
+    "made with static_folder=None?",
+    r"url_for\(\) takes 2 positional": "the path of a static file follows filename=",
+    r"TemplateSyntaxError: unexpected '": "are the quotes of this line, and of those before it, in "
+    "pairs, and is each {{ closed by }}?",
+    r"Websocket\.\w+\(\) missing": "Websocket is a class; `websocket`, in small letters, is the "
+    "connection",
     r"cannot be None": "is there a `return`?",
     r"timedelta seconds": 'SEND_FILE_MAX_AGE_DEFAULT is a number of seconds: 0, and not "0"',
     r"unknown tag": "a value stands in {{ … }}, such as "

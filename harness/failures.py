@@ -1,16 +1,16 @@
 """What a client can meet, each with a sentence: a failure says what was awaited and what came."""
 
-import asyncio
 import inspect
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from quart.testing import WebsocketResponseError
 
 from harness import journey, patience
-from harness.errors import describe, waiting_places
-from harness.remembering import TASKS
-from harness.sources import keeps_websocket
+from harness.errors import describe
+from harness.remembering import meanwhile, never_started
+from harness.sources import hides_a_name, keeps_websocket
 
 REDIRECTS = {301, 302, 303, 307, 308}
 
@@ -31,7 +31,10 @@ def because(app):
     if app.errors:
         error = app.errors[-1]  # of an app in another process, there is only what it says
         return f" after {error if isinstance(error, str) else describe(error)}"
-    return f": {app.never_awaited[0]}" if app.never_awaited else ""
+    if app.never_awaited:
+        return f": {app.never_awaited[0]}"
+    forgotten = never_started(app.root_path) if hasattr(app, "root_path") else ()
+    return f": {forgotten[0]}" if forgotten else ""
 
 
 def no_route(app, decorator):
@@ -109,7 +112,25 @@ def why_so(received):
         return ": is an `await` missing?"
     if isinstance(received, bytes):
         return ": these are bytes, so does a .decode() make a text of them?"
-    return ": a message is a text" if not isinstance(received, str) else ""
+    if not isinstance(received, str):
+        return ": a message is a text"
+    if re.match(r"b['\"]", received):
+        return ": str() doesn't make a text of bytes; .decode() does"
+    with suppress(UnicodeError):
+        if received.encode("latin-1").decode() != received:
+            return ": it was sent as UTF-8, and decoded as something else"
+    return ""
+
+
+def why_other(client, heard, expected):
+    """Say why a client may have received other messages than it should: a clause, or ""."""
+    wrong = [one for one, other in zip(heard, expected, strict=False) if one != other]
+    if not wrong or not hasattr(client, "before") or not isinstance(wrong[0], str):
+        return ""
+    if "\n" in wrong[0]:
+        is_more = wrong[0].rstrip("\r\n").count("\n")
+        return f": {'more than one line is' if is_more else 'the line ending is still'} in it"
+    return why_so(wrong[0]) or journey.why_again(wrong[0], client, client.before)
 
 
 def no_answer(app, path, client=None):
@@ -140,32 +161,17 @@ def no_message(client):
 
 def way_to(client):
     """Say how far the message got that a client waits for, in an app in this process."""
-    message = client.sent if client.expects is None else client.expects
+    guesses = [client.expects, client.sent, *getattr(client, "unanswered", [])]
+    message = next((one for one in guesses if one is not None), None)
     clients = [one for one in getattr(client.app, "clients", []) if one.path == client.path]
     if not isinstance(message, str) or client not in clients:
         return ""
-    way = [journey.way_of(message, client, clients), journey.closed_server()]
+    texts = sources(client.app)
+    has_queues = any("Queue(" in text for text in texts)
+    way = [journey.way_of(message, client, clients, has_queues), journey.closed_server()]
+    if "put into no queue" in way[0]:
+        way += map(hides_a_name, texts)
     return "; ".join(filter(None, way))
-
-
-def meanwhile(loop=None, client=None):
-    """Say in which lines of its code an app in this process waits, for a client: a clause."""
-    tasks = asyncio.all_tasks(loop)
-    own = {task for task in tasks if TASKS.get(task) is client}
-    if client is None or client not in TASKS.values():
-        return f"; meanwhile the app waits in {places}" if (places := in_words(tasks)) else ""
-    places, others = in_words(own), in_words(tasks - own, waiting_places(own))
-    if not places:
-        return "; the handler of this client has ended, though the client is still connected"
-    also = f", and only for other clients in {others}" if others else ""
-    return f"; meanwhile the handler of this client waits in {places}{also}"
-
-
-def in_words(tasks, without=()):
-    """The lines in which tasks wait, three at most, except those that are told elsewhere."""
-    waiting = sorted(waiting_places(tasks).items())
-    told = [f"{place}: `{code}`" for place, code in waiting if place not in without]
-    return " and in ".join(told[:3])
 
 
 def still_runs(path):

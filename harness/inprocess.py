@@ -44,6 +44,7 @@ class InProcessConnection:
         self.reads = asyncio.Event()
         self.reads.set()
         self.sent, self.name, self.expects = None, "", None  # a test may name it
+        self.unanswered = []
 
     async def __aenter__(self):
         tasks_before, self.never_awaited = asyncio.all_tasks(), len(self.app.never_awaited)
@@ -54,6 +55,7 @@ class InProcessConnection:
         self.handler = asyncio.create_task(app)
         CLIENT.set(None)
         self.app.clients.append(self)
+        self.before = {one.text for one in journey.EVENTS}  # what was said before it connected
         # A real client waits for the handshake, so this one does too.
         message = await self._next()
         self.tasks = asyncio.all_tasks() - tasks_before - {asyncio.current_task()}
@@ -81,6 +83,7 @@ class InProcessConnection:
 
     async def send(self, data):
         self.sent = data
+        self.unanswered.append(data)
         # If the bytes are empty, Quart looks for a text, and would fail without one.
         both = {"text": data} if isinstance(data, str) else {"text": data, "bytes": data}
         await self.to_app.put({"type": "websocket.receive", **both})
@@ -94,7 +97,14 @@ class InProcessConnection:
             raise failures.no_message(self)
         # It was answered, so whatever is missing next is no answer to it.
         self.sent = self.expects = None
+        self.note_answer(message["bytes"] if message.get("text") is None else message["text"])
         return message["bytes"] if message.get("text") is None else message["text"]
+
+    def note_answer(self, received):
+        """Take the message that was received, or what it answers, from those that wait for one."""
+        answered = [one for one in self.unanswered if str(one) in str(received)]
+        if answered:
+            self.unanswered.remove(answered[0])
 
     def stop_reading(self):
         """Take nothing more from the app, which then has to wait with what it sends."""
@@ -112,7 +122,8 @@ class InProcessConnection:
     async def _take(self, message):
         await self.reads.wait()
         if message["type"] == "websocket.send":
-            journey.note("sent", message["bytes"] or message["text"], where=id(self))
+            place, _, _ = journey.caller()
+            journey.note("sent", message["bytes"] or message["text"], place, id(self))
         await self.from_app.put(message)
 
     async def _next(self):

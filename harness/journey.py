@@ -109,8 +109,9 @@ def is_of(message, event):
     return event.text == message or (message != "" and message in event.text)
 
 
-def way_of(message, client, clients):
+def way_of(message, client, clients, has_queues):
     """Say how far a message got on its way to a client: a clause, or "" if nothing is known."""
+    shown = repr(message) if len(message) < 40 else f"{message[:30]!r}…"
     events = list(EVENTS)
     got = [i for i, one in enumerate(events) if one.kind == "received" and is_of(message, one)]
     parts = []
@@ -127,10 +128,14 @@ def way_of(message, client, clients):
         queues = f"{count} queue{'s' * (count > 1)}"
         parts.append(f"put into {queues}{told(queued[0].place)}{few}")
         places = filter(None, dict.fromkeys(told(one.place) for one in taken))
-        parts.append(f"taken out{' and'.join(places)}" if taken else "not taken out")
+        fewer = len({one.where for one in taken} & {one.where for one in queued}) < count
+        of_one = " of one of them" if fewer and count > 1 else ""
+        parts.append(f"taken out{of_one}{' and'.join(places)}" if taken else "not taken out")
     elif got and others:
         parts.append(f"not put into a queue, but {others[0].text!r} was{told(others[0].place)}")
-    elif any(one.kind == "queued" for one in EVENTS):
+    elif not got and any(message in one.unanswered for one in clients):
+        return f"{shown} was not received by the app"
+    elif has_queues:
         parts.append("put into no queue")
     elif not got:
         return ""
@@ -138,8 +143,18 @@ def way_of(message, client, clients):
     others = [one.name or "another client" for one in clients if id(one) in sent]
     if id(client) not in sent and (taken or not queued):
         parts.append(f"sent to {' and '.join(others) or 'nobody'}")
-    shown = repr(message) if len(message) < 40 else f"{message[:30]!r}…"
     return f"{shown} was {', '.join(parts[:-1])}{' and ' * (len(parts) > 1)}{parts[-1]}"
+
+
+def why_again(message, client, before):
+    """Say why a client may have received what it should not: a clause, or "" if that is unknown."""
+    sent = [one for one in EVENTS if one.where == id(client) and is_of(message, one)]
+    if len(sent) > 1:
+        places = dict.fromkeys(filter(None, (told(one.place) for one in sent)))
+        return f": {message!r:.40} was sent to {client.name} twice,{' and'.join(places)}"
+    if message[:LONGEST] in before:
+        return f": {message!r:.40} was there before {client.name} connected"
+    return ""
 
 
 def closed_server():

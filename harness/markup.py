@@ -93,6 +93,11 @@ class Markup(HTMLParser):
                     address = attributes[attribute]
                     if "<" in address or "\n" in address:
                         return f"{sentence}: its <{tag}> lacks the quote after {path}"
+                    if "url_for" in address:
+                        return (
+                            f"{sentence}: its <{tag}> leads to {address}, as it stands: Quart "
+                            "runs what stands between {{ and }}"
+                        )
                     if self.path(address) != path:
                         return f"{sentence}: its <{tag}> leads to {address}"
                     rel = "".join(

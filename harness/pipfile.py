@@ -17,7 +17,9 @@ def one_name(name):
 def packages_in(project, section):
     """The names under a heading of the Pipfile, as far as pipenv can read them."""
     packages = read(project).get(section, {})
-    assert isinstance(packages, dict), f"the Pipfile needs a heading [{section}], not a value"
+    is_list_of_tables = isinstance(packages, list) and all(isinstance(p, dict) for p in packages)
+    what = f"not [[{section}]]" if is_list_of_tables else "not a value"
+    assert isinstance(packages, dict), f"the Pipfile needs a heading [{section}], {what}"
     for name, entry in packages.items():
         says = f"[{section}] says {name} = {entry!r}"
         assert isinstance(entry, str | dict) and entry, (
@@ -63,5 +65,10 @@ def line_of(error, content):
     if not number:
         return ""
     line = content.decode().splitlines()[int(number[1]) - 1].strip()
-    is_bare = re.search(r"= *[*\w<>~]", line)
-    return f": `{line}`" + (': a version stands in quotes, as in quart = "*"' if is_bare else "")
+    why = {
+        "is named twice": "Cannot overwrite" in str(error) or "twice" in str(error),
+        "has curly quotes, but TOML takes straight ones": re.search("[“”‘’]", line),
+        'needs a version in quotes, as in quart = "*"': re.match(r"[^=]*= *[*\w<>~]", line),
+        'needs a name, =, and a version in quotes, as in quart = "*"': "'='" in str(error),
+    }
+    return f": `{line}`" + next((f" {words}" for words, is_so in why.items() if is_so), "")

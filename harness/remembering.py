@@ -1,6 +1,8 @@
 """What goes wrong in an app while it is tested, remembered so that a failure can tell it."""
 
 import asyncio
+import gc
+import inspect
 import logging
 import re
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from quart import got_request_exception, got_websocket_exception
 
-from harness.errors import PROJECTS
+from harness.errors import PROJECTS, waiting_places
 
 CLIENT = ContextVar("client", default=None)  # whom the code that runs is for
 TASKS = weakref.WeakKeyDictionary()  # task to the client that it runs for
@@ -72,6 +74,17 @@ def remember_never_awaited():
     return found
 
 
+def never_started(folder):
+    """The coroutines that code in a folder has made and nobody awaits yet, each with its place."""
+    found = []
+    for one in gc.get_objects():
+        if inspect.iscoroutine(one) and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
+            path, line, _ = (one.cr_origin or [("", 0, "")])[0]
+            if Path(path).parent == Path(folder):
+                found.append(f"{Path(path).name}, line {line}: {one.__qualname__}() is not awaited")
+    return found
+
+
 def remember_tasks(loop):
     """Let TASKS tell for which client each task of an event loop runs that is created from now."""
     if loop.get_task_factory():
@@ -84,3 +97,23 @@ def remember_tasks(loop):
         return task
 
     loop.set_task_factory(create)
+
+
+def meanwhile(loop=None, client=None):
+    """Say in which lines of its code an app in this process waits, for a client: a clause."""
+    tasks = asyncio.all_tasks(loop)
+    own = {task for task in tasks if TASKS.get(task) is client}
+    if client is None or client not in TASKS.values():
+        return f"; meanwhile the app waits in {places}" if (places := in_words(tasks)) else ""
+    places, others = in_words(own), in_words(tasks - own, waiting_places(own))
+    if not places:
+        return "; the handler of this client has ended, though the client is still connected"
+    also = f", and only for other clients in {others}" if others else ""
+    return f"; meanwhile the handler of this client waits in {places}{also}"
+
+
+def in_words(tasks, without=()):
+    """The lines in which tasks wait, three at most, except those that are told elsewhere."""
+    waiting = sorted(waiting_places(tasks).items())
+    told = [f"{place}: `{code}`" for place, code in waiting if place not in without]
+    return " and in ".join(told[:3])

@@ -16,7 +16,7 @@ def problem_of_source(path):
         return f"{path.name}, {problem}"
     for node in ast.walk(tree):
         problem = imports_wrongly(node, path, tree) or routes_wrongly(node, tree)
-        if problem := problem or replaces_config(node, tree):
+        if problem := problem or replaces_config(node, tree) or only_compares(node, tree):
             return f"{path.name}, line {node.lineno}: {problem}"
     return ""
 
@@ -78,19 +78,38 @@ def replaces_config(node, tree):
 
 def makes_two(tree):
     """Say in which line a second app takes the place of one that has routes; "" if in none."""
-    routes = {}  # name of an app to the first line that uses it
+    used = {}  # name of an app to the first line that uses it, or None
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             name, maker = map(ast.unparse, (node.targets[0], node.value.func))
-            if maker.rpartition(".")[2] == "Quart" and name in routes:
+            if maker.rpartition(".")[2] == "Quart" and used.setdefault(name, None):
                 return (
                     f"line {node.lineno}: this makes a second app, which has none of what was "
-                    f"given to the first one, such as in line {routes[name]}: make one app, once"
+                    f"given to the first one, such as in line {used[name]}: make one app, once"
                 )
         for inner in ast.walk(node):
             if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
-                routes.setdefault(inner.value.id, inner.lineno)
+                if inner.value.id in used:
+                    used[inner.value.id] = used[inner.value.id] or inner.lineno
     return ""
+
+
+def only_compares(node, tree):
+    """Say that a line compares where it should assign; "" if it does not."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Compare):
+        return f"`{ast.unparse(node)}` compares, and changes nothing: to assign, write a single ="
+    return ""
+
+
+def lines_about(project, word):
+    """Say which lines of a project's Python files mention something: a clause, or ""."""
+    found = []
+    for path in sorted(project.glob("*.py")):
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+            if word.lower() in line.lower() and not line.lstrip().startswith("#"):
+                inside = ", which counts only once that function runs" if line[0] == " " else ""
+                found.append(f"{path.name} has in line {number} `{line.strip()}`{inside}")
+    return f"; {' and '.join(found[:2])}" if found else ""
 
 
 def route_inside(node, tree):
@@ -155,4 +174,27 @@ def keeps_websocket(text):
                 f"line {node.lineno} keeps `websocket` itself, which stands for whichever client's "
                 "handler uses it: keep a queue for each client"
             )
+    return ""
+
+
+def hides_a_name(text):
+    """Say where a function assigns to a name of its file and lacks `global`; "" if nowhere."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ""
+    targets = [target for one in tree.body if isinstance(one, ast.Assign) for target in one.targets]
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        nodes = list(ast.walk(function))
+        known = {name for one in nodes if isinstance(one, ast.Global) for name in one.names}
+        for node in nodes:
+            is_new = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            if is_new and node.id in names - known:
+                return (
+                    f"line {node.lineno} makes another `{node.id}`, which only `{function.name}` "
+                    "sees"
+                )
     return ""

@@ -4,6 +4,7 @@ import pytest
 
 from harness.errors import found_elsewhere
 from harness.markup import Markup
+from harness.sources import lines_about
 
 # What cannot begin a line of JavaScript, and yet is what people write who know Python or HTML.
 NO_JAVASCRIPT = re.compile(r"^(?:#(?!!)|\"\"\"|</?[a-z]).*", re.MULTILINE)
@@ -56,7 +57,7 @@ async def test_the_script_is_served_as_javascript(app, project):
     )
 
 
-async def test_the_browser_always_asks_for_the_newest_files(app):
+async def test_the_browser_always_asks_for_the_newest_files(app, project):
     for path in ("/static/css/websocket.css", "/static/js/websocket.js"):
         response = await app.test_client().get(path)
         caching = response.headers.get("Cache-Control", "")
@@ -64,6 +65,7 @@ async def test_the_browser_always_asks_for_the_newest_files(app):
         assert asks_again, (
             f"browsers may keep {path} ({caching or 'not found'}), and would not see your changes: "
             'app.config["SEND_FILE_MAX_AGE_DEFAULT"] says for how many seconds'
+            f"{lines_about(project, 'SEND_FILE_MAX_AGE')}"
         )
 
 

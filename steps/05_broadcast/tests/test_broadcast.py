@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from harness.failures import no_route, why_so
+from harness.failures import no_route, why_other, why_so
 from harness.patience import deadline
 
 pytestmark = pytest.mark.asyncio
@@ -42,7 +42,7 @@ async def all_hear(clients, *messages):
         for client, (heard, _) in zip(clients, results, strict=True)
     ]
     for client, (heard, why) in zip(clients, results, strict=True):
-        hint = "".join(dict.fromkeys(map(why_so, heard)))
+        hint = why_other(client, heard, messages) or "".join(dict.fromkeys(map(why_so, heard)))
         assert heard == list(messages), (
             f"{client.name} should receive {short(messages)}, but {', '.join(each)}{hint}{why}"
         )

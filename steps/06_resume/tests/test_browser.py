@@ -8,6 +8,9 @@ from harness.browser import connection_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
 
+# What an item shows if its text is not the message's.
+NO_TEXT = {"", "undefined", "null", "[object Object]", "[object MessageEvent]"}
+
 
 async def state_of(page, expect):
     state = page.get_by_role("status")
@@ -28,20 +31,25 @@ async def shows(page, expect, *texts):
         elif not await page.get_by_role("list").count():
             why = "the page has no list, such as <ol>, whose items they could be"
         elif not page.sent and shown:
-            why = "an empty text was sent: is the box's value read before the box is emptied?"
-        elif not page.sent and (kind := await type_of_button(page)) in ("button", "reset"):
-            why = f"the script has sent nothing: a button with type={kind!r} submits no form"
+            why = "an empty text was sent: is it the box's .value, read before the box is emptied?"
+        elif not page.sent and (problem := await problem_of_button(page)):
+            why = f"the script has sent nothing: {problem}"
         elif not page.sent:
             why = "the script has sent nothing: does it listen to the submit event of its <form>?"
         elif not all(text in " ".join(str(page.sent).split()) for text in texts):
-            why = f"the script has sent {page.sent}: is it the box's text, by button and by Enter?"
+            why = (
+                f"the script has sent {page.sent}: is it the box's .value, by button and by Enter?"
+            )
+        elif not shown and (bare := await text_of_list(page)):
+            why = f"{bare!r} is in the list as bare text: an item is an element, such as <li>"
         elif not shown:
             why = (
-                f"sent was {page.sent}, and the list shows []: does a listener of the socket's "
-                "message event add an item, such as <li>?"
+                f"sent was {page.sent}, received was {page.received}, and the list shows []: does "
+                'a listener of the socket\'s "message" event add an element, such as <li>?'
             )
         else:
-            why = f"sent was {page.sent}, and the list shows {shown}"
+            hint = ": is the text event.data?" if NO_TEXT & set(shown) else ""
+            why = f"received was {page.received}, and the list shows {shown}{hint}"
         text = f"the list should show {' and '.join(map(repr, texts))} once each"
         raise AssertionError(f"what is sent should come back: {text}, but {why}") from None
     assert await page.get_by_role("list").count(), (
@@ -49,15 +57,26 @@ async def shows(page, expect, *texts):
     )
 
 
-async def type_of_button(page):
-    return await page.get_by_role("button", name="Send").get_attribute("type")
+async def problem_of_button(page):
+    button = page.get_by_role("button", name="Send")
+    kind = await button.get_attribute("type")
+    if kind in ("button", "reset"):
+        return f"a button with type={kind!r} submits no form"
+    is_in_one = await button.evaluate("button => Boolean(button.form)")
+    return "" if is_in_one else "the button is in no <form>, so it submits none"
+
+
+async def text_of_list(page):
+    return (await page.get_by_role("list").first.text_content()).strip()
 
 
 async def send(page, expect, text):
     box = page.get_by_role("textbox", name="Message")
     button = page.get_by_role("button", name="Send")
     await expect(box, "the page should have a box with the label 'Message'").to_be_visible()
-    await expect(button, "the button should work once the socket is open").to_be_enabled()
+    hint = ': does a listener of the event "open" set its .disabled to false, and not to a text?'
+    usable = expect(button, "the button should work once the socket is open", lambda says: hint)
+    await usable.to_be_enabled()
     await box.fill(text)
     await button.click()
 
