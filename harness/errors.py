@@ -65,6 +65,8 @@ CLAUSES = {
     "as in asyncio.Queue()",
     r"'NoneType' object is not subscr": "is something expected, such as JSON, that was not sent?",
     r"existing endpoint": "another function has the same name, and each route needs its own",
+    r"missing .* 'import_name'": "it is Quart(__name__)",
+    r"base 10: 'text/": "a status stands after the text, and after it a dict of headers",
     r"^QueueEmpty": "get_nowait() doesn't wait for a message; `await queue.get()` does",
     r"^QueueFull": "is the queue made with a limit, for a client that may not read?",
     r"^TimeoutError": "what ends here is a wait; a client may be silent for as long as it likes",

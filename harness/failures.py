@@ -90,7 +90,9 @@ def why_it_returned(app, path, sent):
     """Say why a handler may have returned: it has no loop, or something ended its loop."""
     with suppress(Exception):  # whatever there is no source of
         endpoint, _ = app.url_map.bind("localhost").match(path, websocket=True)
-        if "while " in inspect.getsource(app.view_functions[endpoint]):
+        if re.search(
+            r"^ *(while|for|async for) ", inspect.getsource(app.view_functions[endpoint]), re.M
+        ):
             after = " after an empty message: does `while` test the message" if sent == "" else ""
             return f": the handler returned{after or ', though it has a loop: what ends it'}?"
     return ": a handler that returns ends its connection, so is there a loop?"

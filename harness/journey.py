@@ -4,6 +4,7 @@ import asyncio
 import linecache
 import sys
 from collections import deque
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from harness.errors import PROJECTS
 
 LONGEST = 60  # characters of a message that are remembered
 EVENTS = deque(maxlen=600)  # of the app that was loaded last
-CLOSED = []  # the lines in which it has closed a TCP server
+CLOSED = []  # an event loop, and the line in which a TCP server was closed there
 IS_STOPPING = []  # something, once it is told to stop, since servers should be closed then
 
 
@@ -33,8 +34,9 @@ def forget_all():
 
 def note(kind, message, place=(), where=0):
     """Remember a step of a message's way."""
-    is_text = isinstance(message, str)
-    text = message[:LONGEST] if is_text else repr(message)[: 3 * LONGEST]
+    text = type(message).__name__
+    with suppress(Exception):  # a project's own class may fail to tell what it is
+        text = message[:LONGEST] if isinstance(message, str) else repr(message)[: 3 * LONGEST]
     EVENTS.append(Event(kind, text, place, where))
 
 
@@ -83,7 +85,7 @@ def watch_queues():
     def close_server(self):
         place, _, _ = caller()
         if place and not IS_STOPPING:
-            CLOSED.append(place)
+            CLOSED.append((self.get_loop(), place))
         close(self)
 
     asyncio.Queue.put_nowait, asyncio.Queue.get_nowait = put_nowait, get_nowait
@@ -103,24 +105,25 @@ def told(place):
     return f" in {file}line {line}: `{linecache.getline(path, line).strip()}`"
 
 
-def is_of(message, event):
-    """Whether a message is what an event is about, or in it."""
-    message = message[:LONGEST]
-    return event.text == message or (message != "" and message in event.text)
+def about(message, events, kind):
+    """The events of a kind about a message: those with its text, or else with it inside."""
+    message, of_kind = message[:LONGEST], [one for one in events if one.kind == kind]
+    exact = [one for one in of_kind if one.text == message]
+    return exact or [one for one in of_kind if message and message in one.text]
 
 
 def way_of(message, client, clients, has_queues):
     """Say how far a message got on its way to a client: a clause, or "" if nothing is known."""
     shown = repr(message) if len(message) < 40 else f"{message[:30]!r}…"
     events = list(EVENTS)
-    got = [i for i, one in enumerate(events) if one.kind == "received" and is_of(message, one)]
+    got = about(message, events, "received")
     parts = []
     if got:
         again = " again" if len(got) > 1 else ""
-        parts.append(f"received{again}{told(events[got[-1]].place)}")
-        events = events[got[-1] + 1 :]
-    queued = [one for one in events if one.kind == "queued" and is_of(message, one)]
-    taken = [one for one in events if one.kind == "taken" and is_of(message, one)]
+        parts.append(f"received{again}{told(got[-1].place)}")
+        events = events[max(i for i, one in enumerate(events) if one is got[-1]) + 1 :]
+    queued = about(message, events, "queued")
+    taken = about(message, events, "taken")
     others = [one for one in events if one.kind == "queued"]
     if queued:
         count = len({one.where for one in queued})
@@ -139,7 +142,7 @@ def way_of(message, client, clients, has_queues):
         parts.append("put into no queue")
     elif not got:
         return ""
-    sent = {one.where for one in events if one.kind == "sent" and is_of(message, one)}
+    sent = {one.where for one in about(message, events, "sent")}
     others = [one.name or "another client" for one in clients if id(one) in sent]
     if id(client) not in sent and (taken or not queued):
         parts.append(f"sent to {' and '.join(others) or 'nobody'}")
@@ -148,15 +151,18 @@ def way_of(message, client, clients, has_queues):
 
 def why_again(message, client, before):
     """Say why a client may have received what it should not: a clause, or "" if that is unknown."""
-    sent = [one for one in EVENTS if one.where == id(client) and is_of(message, one)]
+    sent = [one for one in about(message, EVENTS, "sent") if one.where == id(client)]
     if len(sent) > 1:
         places = dict.fromkeys(filter(None, (told(one.place) for one in sent)))
         return f": {message!r:.40} was sent to {client.name} twice,{' and'.join(places)}"
     if message[:LONGEST] in before:
         return f": {message!r:.40} was there before {client.name} connected"
-    return ""
+    got = about(message, EVENTS, "received")
+    return f": {message!r:.40} was received{told(got[-1].place)}" if got else ""
 
 
 def closed_server():
     """Say where an app has closed a TCP server while it runs: a clause, or ""."""
-    return f"the app has closed its TCP server{told(CLOSED[0])}" if CLOSED else ""
+    here = asyncio.get_running_loop()  # and not that of a server which has just been stopped
+    places = [place for loop, place in CLOSED if loop is here]
+    return f"the app has closed its TCP server{told(places[0])}" if places else ""

@@ -94,10 +94,12 @@ class Markup(HTMLParser):
                     if "<" in address or "\n" in address:
                         return f"{sentence}: its <{tag}> lacks the quote after {path}"
                     if "url_for" in address:
-                        return (
-                            f"{sentence}: its <{tag}> leads to {address}, as it stands: Quart "
-                            "runs what stands between {{ and }}"
+                        why = (
+                            "is the page sent by render_template, which runs that?"
+                            if "{{" in address
+                            else "render_template runs what stands between {{ and }}"
                         )
+                        return f"{sentence}: its <{tag}> leads to {address}, as it stands: {why}"
                     if self.path(address) != path:
                         return f"{sentence}: its <{tag}> leads to {address}"
                     rel = "".join(

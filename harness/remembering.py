@@ -102,14 +102,18 @@ def remember_tasks(loop):
 def meanwhile(loop=None, client=None):
     """Say in which lines of its code an app in this process waits, for a client: a clause."""
     tasks = asyncio.all_tasks(loop)
-    own = {task for task in tasks if TASKS.get(task) is client}
+    is_for = {task: TASKS.get(task) for task in tasks}
+    own = {task for task in tasks if is_for[task] is client}
+    theirs = {task for task in tasks if is_for[task] not in (client, None)}
+    nobodys = tasks - own - theirs  # such as those of TCP clients
     if client is None or client not in TASKS.values():
         return f"; meanwhile the app waits in {places}" if (places := in_words(tasks)) else ""
-    places, others = in_words(own), in_words(tasks - own, waiting_places(own))
+    places, others = in_words(own), in_words(theirs, waiting_places(own))
     if not places:
         return "; the handler of this client has ended, though the client is still connected"
     also = f", and only for other clients in {others}" if others else ""
-    return f"; meanwhile the handler of this client waits in {places}{also}"
+    beside = f", and other code in {places_of_it}" if (places_of_it := in_words(nobodys)) else ""
+    return f"; meanwhile the handler of this client waits in {places}{also}{beside}"
 
 
 def in_words(tasks, without=()):
