@@ -10,6 +10,7 @@ import warnings
 import weakref
 from contextvars import ContextVar
 from pathlib import Path
+from types import CoroutineType
 
 from quart import got_request_exception, got_websocket_exception
 
@@ -78,7 +79,8 @@ def never_started(folder):
     """The coroutines that code in a folder has made and nobody awaits yet, each with its place."""
     found = []
     for one in gc.get_objects():
-        if inspect.iscoroutine(one) and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
+        is_one = type(one) is CoroutineType  # and no proxy, which isinstance would wake up
+        if is_one and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
             path, line, _ = (one.cr_origin or [("", 0, "")])[0]
             if Path(path).parent == Path(folder):
                 found.append(f"{Path(path).name}, line {line}: {one.__qualname__}() is not awaited")
