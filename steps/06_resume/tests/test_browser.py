@@ -41,7 +41,7 @@ async def shows(page, expect, *texts):
                 f"the script has sent {page.sent}: is it the box's .value, by button and by Enter?"
             )
         elif not shown and (bare := await text_of_list(page)):
-            why = f"{bare!r} is in the list as bare text: an item is an element, such as <li>"
+            why = f"{bare!r} is in the list, but in no item: an item is an element, such as <li>"
         elif not shown:
             why = (
                 f"sent was {page.sent}, received was {page.received}, and the list shows []: does "
@@ -49,7 +49,8 @@ async def shows(page, expect, *texts):
             )
         else:
             hint = ": is the text event.data?" if NO_TEXT & set(shown) else ""
-            why = f"received was {page.received}, and the list shows {shown}{hint}"
+            there = f"received was {page.received}, and the list shows {shown}"
+            why = f"sent was {page.sent}, {there}{hint}"
         text = f"the list should show {' and '.join(map(repr, texts))} once each"
         raise AssertionError(f"what is sent should come back: {text}, but {why}") from None
     assert await page.get_by_role("list").count(), (
