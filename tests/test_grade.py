@@ -226,6 +226,7 @@ def test_the_end_of_the_box_before_is_not_taken_for_that_of_the_new_one(monkeypa
     ended, nothing = threading.Event(), mock.Mock()
     monkeypatch.setattr(apart, "starter", lambda _: Starter())
     monkeypatch.setattr(apart, "FAILED", {})
+    monkeypatch.setattr(apart.outside, "worked", lambda _: 0)  # this process has done more
     server = apart.Server(tmp_path)
     server.start()
     server.process = None  # `_end` would close this end, too
