@@ -111,7 +111,7 @@ def connection_of(page, says):
     if socket.is_closed():
         return f": its connection to {socket.url} has failed"
     still = says.startswith("Connecting")
-    hint = ': does a listener of its event "open" say so?' if still else ""
+    hint = ': does a listener of its "open" event say so?' if still else ""
     return f" (its connection to {socket.url} is open){hint}"
 
 

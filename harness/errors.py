@@ -64,22 +64,22 @@ CLAUSES = {
     r"^(?!.*Websocket\.).*argument: 'self'": "is it called on a class? An object is made with (), "
     "as in asyncio.Queue()",
     r"'NoneType' object is not subscr": "is something expected, such as JSON, that was not sent?",
-    r"existing endpoint": "another function has the same name, and each route needs its own",
+    r"existing endpoint": "each route needs a function with a name of its own",
     r"missing .* 'import_name'": "it is Quart(__name__)",
-    r"base 10: 'text/": "a status stands after the text, and after it a dict of headers",
+    r"base 10: 'text/": "the status comes after the text, and after that a dict of headers",
     r"^QueueEmpty": "get_nowait() doesn't wait for a message; `await queue.get()` does",
-    r"^QueueFull": "is the queue made with a limit, for a client that may not read?",
-    r"^TimeoutError": "what ends here is a wait; a client may be silent for as long as it likes",
+    r"^QueueFull": "was the queue made with a limit? A client that does not read fills it",
+    r"^TimeoutError": "a wait timed out here, but a client may be silent for as long as it likes",
     r"'dict' object has no attribute 'add'": "{} is an empty dict, and set() an empty set",
     r"unhashable type": "a set and a dict's keys take what never changes; a client's queue will do",
     r"\(coroutine\) is not valid": "is there an `await` before what is returned?",
     r"type \(int\) is not valid": 'a status stands after the text: `return "", 204`',
-    r"endpoint 'static' with values \['filename'": "the app has no folder for static files: is it "
+    r"endpoint 'static' with values \['filename'": "the app has no folder for static files: was it "
     "made with static_folder=None?",
-    r"url_for\(\) takes 2 positional": "the path of a static file follows filename=",
-    r"TemplateSyntaxError: unexpected '": "are the quotes of this line, and of those before it, in "
-    "pairs, and is each {{ closed by }}?",
-    r"Websocket\.\w+\(\) missing": "Websocket is a class; `websocket`, in small letters, is the "
+    r"url_for\(\) takes 2 positional": "the path of a static file is given as filename=…",
+    r"TemplateSyntaxError: unexpected '": "does each quote in this line, and in those before it, "
+    "have its pair, and is each {{ closed by }}?",
+    r"Websocket\.\w+\(\) missing": "Websocket is a class; `websocket`, in lower case, is the "
     "connection",
     r"cannot be None": "is there a `return`?",
     r"timedelta seconds": 'SEND_FILE_MAX_AGE_DEFAULT is a number of seconds: 0, and not "0"',

@@ -56,5 +56,5 @@ class Expectation:
         labels = [repr(label[1]) if label else "one without a name" for label in labels]
         named = f" {name!r}" if name else ""
         others = f", only {' and '.join(labels)}" if labels else ""
-        hint = ": a <label> whose `for` is the box's id names it" if role == "textbox" else ""
+        hint = ": a <label> whose `for` is its id gives it a name" if role == "textbox" else ""
         return f"the page has no {word}{named}{others}{hint}"

@@ -9,10 +9,9 @@ from quart.testing import WebsocketResponseError
 
 from harness import journey, patience
 from harness.errors import describe
+from harness.redirects import REDIRECTS, Redirected, redirected
 from harness.remembering import meanwhile, never_started
 from harness.sources import hides_a_name, keeps_websocket
-
-REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class NoApp:
@@ -80,19 +79,12 @@ class Refused(WebsocketResponseError, AssertionError):
         return self.sentence
 
 
-def redirected(response):
-    address = response.headers.get("Location", "?")
-    hint = ": is there a slash at the end of the route?" if address.endswith("/") else ""
-    return f"redirected to {address} ({response.status_code}){hint}"
-
-
 def why_it_returned(app, path, sent):
     """Say why a handler may have returned: it has no loop, or something ended its loop."""
     with suppress(Exception):  # whatever there is no source of
         endpoint, _ = app.url_map.bind("localhost").match(path, websocket=True)
-        if re.search(
-            r"^ *(while|for|async for) ", inspect.getsource(app.view_functions[endpoint]), re.M
-        ):
+        source = inspect.getsource(app.view_functions[endpoint])
+        if re.search(r"^\s*(async\s+)?(while|for)\b", source, re.M):
             after = " after an empty message: does `while` test the message" if sent == "" else ""
             return f": the handler returned{after or ', though it has a loop: what ends it'}?"
     return ": a handler that returns ends its connection, so is there a loop?"
@@ -113,26 +105,28 @@ def why_so(received):
     if inspect.isawaitable(received) or "<coroutine object" in str(received):
         return ": is an `await` missing?"
     if isinstance(received, bytes):
-        return ": these are bytes, so does a .decode() make a text of them?"
+        return ": these are bytes: is a .decode() missing, which turns them into text?"
     if not isinstance(received, str):
         return ": a message is a text"
     if re.match(r"b['\"]", received):
-        return ": str() doesn't make a text of bytes; .decode() does"
+        return ": str() doesn't turn bytes into text; .decode() does"
     with suppress(UnicodeError):
         if received.encode("latin-1").decode() != received:
-            return ": it was sent as UTF-8, and decoded as something else"
+            return ": it was sent as UTF-8, but decoded as something else"
     return ""
 
 
 def why_other(client, heard, expected):
     """Say why a client may have received other messages than it should: a clause, or ""."""
-    wrong = [one for one, other in zip(heard, expected, strict=False) if one != other]
-    if not wrong or not hasattr(client, "before") or not isinstance(wrong[0], str):
+    pairs = zip(heard, expected, strict=False)
+    wrong = [(one, other) for one, other in pairs if one != other and isinstance(one, str)]
+    if not wrong or not hasattr(client, "before"):
         return ""
-    if "\n" in wrong[0]:
-        is_more = wrong[0].rstrip("\r\n").count("\n")
+    received, other = wrong[0]
+    if "\n" in received and "\n" not in other:
+        is_more = received.rstrip("\r\n").count("\n")
         return f": {'more than one line is' if is_more else 'the line ending is still'} in it"
-    return why_so(wrong[0]) or journey.why_again(wrong[0], client, client.before)
+    return why_so(received) or journey.why_again(received, client, client.before)
 
 
 def no_answer(app, path, client=None):
@@ -171,7 +165,7 @@ def way_to(client):
     texts = sources(client.app)
     has_queues = any("Queue(" in text for text in texts)
     way = [journey.way_of(message, client, clients, has_queues), journey.closed_server()]
-    if "put into no queue" in way[0]:
+    if "not put into any queue" in way[0]:
         way += map(hides_a_name, texts)
     return "; ".join(filter(None, way))
 
@@ -192,8 +186,9 @@ def unanswered(path):
 
 
 def explained(app, path, response):
-    """The response, unless it is a 500: then the exception behind it."""
-    assert response.status_code not in REDIRECTS, f"{path} is {redirected(response)}"
+    """The response, unless it is a 500, for whose exception it raises, or leads elsewhere."""
+    if response.status_code in REDIRECTS:
+        raise Redirected(f"{path} is {redirected(response)}")
     assert response.status_code != 500 or not app.errors, (
         f"{path} is answered with {response.status}{because(app)}"
     )

@@ -55,13 +55,13 @@ class InProcessConnection:
         self.handler = asyncio.create_task(app)
         CLIENT.set(None)
         self.app.clients.append(self)
-        self.before = {one.text for one in journey.EVENTS}  # what was said before it connected
+        self.before = {one.text for one in journey.EVENTS}  # messages from before it connected
         # A real client waits for the handshake, so this one does too.
         message = await self._next()
         self.tasks = asyncio.all_tasks() - tasks_before - {asyncio.current_task()}
         if message["type"] == "websocket.accept":
             return self
-        # Which tells where the handler waits.
+        # Made now, while the handler still waits where this says.
         no_answer = failures.no_answer(self.app, self.path, self)
         await self._leave()
         if message["type"] == "websocket.http.response.start":
@@ -97,11 +97,11 @@ class InProcessConnection:
             raise failures.no_message(self)
         # It was answered, so whatever is missing next is no answer to it.
         self.sent = self.expects = None
-        self.note_answer(message["bytes"] if message.get("text") is None else message["text"])
-        return message["bytes"] if message.get("text") is None else message["text"]
+        self.note_answer(received := content_of(message))
+        return received
 
     def note_answer(self, received):
-        """Take the message that was received, or what it answers, from those that wait for one."""
+        """Remove what a received message answers, which may be itself, from `unanswered`."""
         answered = [one for one in self.unanswered if str(one) in str(received)]
         if answered:
             self.unanswered.remove(answered[0])
@@ -123,7 +123,7 @@ class InProcessConnection:
         await self.reads.wait()
         if message["type"] == "websocket.send":
             place, _, _ = journey.caller()
-            journey.note("sent", message["bytes"] or message["text"], place, id(self))
+            journey.note("sent", content_of(message), place, id(self))
         await self.from_app.put(message)
 
     async def _next(self):
@@ -147,6 +147,12 @@ class InProcessConnection:
             self.app.is_stuck = True
             forget(self.tasks)
         return self.handler.done()
+
+
+def content_of(message):
+    """The text or the bytes of an ASGI message, in which either may be missing or None."""
+    text = message.get("text")
+    return message.get("bytes") if text is None else text
 
 
 def forget(tasks):

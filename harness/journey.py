@@ -1,4 +1,4 @@
-"""Where a message has been in an app: which line received it, queued it, took it out, sent it."""
+"""Where a message has been in an app: the lines that received, queued, took out and sent it."""
 
 import asyncio
 import linecache
@@ -14,20 +14,20 @@ from harness.errors import PROJECTS
 LONGEST = 60  # characters of a message that are remembered
 EVENTS = deque(maxlen=600)  # of the app that was loaded last
 CLOSED = []  # an event loop, and the line in which a TCP server was closed there
-IS_STOPPING = []  # something, once it is told to stop, since servers should be closed then
+IS_STOPPING = []  # the app, once it is told to stop: servers should be closed then
 
 
 class Event(NamedTuple):
     """One step of a message's way."""
 
-    kind: str  # "received", "queued", "taken" or "sent"
+    kind: str  # "received", "queued", "taken" (out of the queue) or "sent"
     text: str
     place: tuple = ()  # the file and the line
     where: int = 0  # the id of the queue, or of the client
 
 
 def forget_all():
-    """Begin anew, for another app."""
+    """Forget everything, before another app is loaded."""
     for events in (EVENTS, CLOSED, IS_STOPPING):
         events.clear()
 
@@ -35,19 +35,21 @@ def forget_all():
 def note(kind, message, place=(), where=0):
     """Remember a step of a message's way."""
     text = type(message).__name__
-    with suppress(Exception):  # a project's own class may fail to tell what it is
-        text = message[:LONGEST] if isinstance(message, str) else repr(message)[: 3 * LONGEST]
+    with suppress(Exception):  # the repr() of a project's own class may fail
+        if isinstance(message, str | bytes):
+            message = message[:LONGEST]  # first, since a repr() of megabytes takes its time
+        text = message if isinstance(message, str) else repr(message)[: 3 * LONGEST]
     EVENTS.append(Event(kind, text, place, where))
 
 
 @cache
 def folder_of(path):
-    """The folder of a file."""
+    """The folder of a file; cached, since it is asked for each frame of each call."""
     return Path(path).parent
 
 
 def caller():
-    """The place in a project that called, if by receive(), and if the queue is its own."""
+    """The place in a project that called, whether by receive(), and whether on its own queue."""
     frame, receives, is_ours = sys._getframe(2), False, True
     while frame:
         path = frame.f_code.co_filename.replace("\\", "/")
@@ -64,7 +66,7 @@ def caller():
 
 
 def watch_queues():
-    """Remember what is put into queues and taken out of them by a project."""
+    """From now on, remember what a project puts into queues and takes out of them."""
     put, get, close = asyncio.Queue.put_nowait, asyncio.Queue.get_nowait, asyncio.Server.close
 
     def put_nowait(self, item):
@@ -112,6 +114,18 @@ def about(message, events, kind):
     return exact or [one for one in of_kind if message and message in one.text]
 
 
+def through_queues(queued, taken, connected):
+    """What happened to a message in queues, in words: where it was put in, and where taken out."""
+    count = len({one.where for one in queued})
+    few = f", though {connected} clients are connected" if count < connected else ""
+    queues = f"{count} queue{'s' * (count > 1)}"
+    put = f"put into {queues}{told(queued[0].place)}{few}"
+    places = filter(None, dict.fromkeys(told(one.place) for one in taken))
+    fewer = len({one.where for one in taken} & {one.where for one in queued}) < count
+    of_one = " of one of them" if fewer and count > 1 else ""
+    return [put, f"taken out{of_one}{' and'.join(places)}" if taken else "not taken out"]
+
+
 def way_of(message, client, clients, has_queues):
     """Say how far a message got on its way to a client: a clause, or "" if nothing is known."""
     shown = repr(message) if len(message) < 40 else f"{message[:30]!r}…"
@@ -126,20 +140,13 @@ def way_of(message, client, clients, has_queues):
     taken = about(message, events, "taken")
     others = [one for one in events if one.kind == "queued"]
     if queued:
-        count = len({one.where for one in queued})
-        few = f", though {len(clients)} clients are connected" if count < len(clients) else ""
-        queues = f"{count} queue{'s' * (count > 1)}"
-        parts.append(f"put into {queues}{told(queued[0].place)}{few}")
-        places = filter(None, dict.fromkeys(told(one.place) for one in taken))
-        fewer = len({one.where for one in taken} & {one.where for one in queued}) < count
-        of_one = " of one of them" if fewer and count > 1 else ""
-        parts.append(f"taken out{of_one}{' and'.join(places)}" if taken else "not taken out")
+        parts += through_queues(queued, taken, len(clients))
     elif got and others:
-        parts.append(f"not put into a queue, but {others[0].text!r} was{told(others[0].place)}")
+        parts.append(f"not put into a queue, while {others[0].text!r} was{told(others[0].place)}")
     elif not got and any(message in one.unanswered for one in clients):
         return f"{shown} was not received by the app"
     elif has_queues:
-        parts.append("put into no queue")
+        parts.append("not put into any queue")
     elif not got:
         return ""
     sent = {one.where for one in about(message, events, "sent")}
@@ -150,19 +157,20 @@ def way_of(message, client, clients, has_queues):
 
 
 def why_again(message, client, before):
-    """Say why a client may have received what it should not: a clause, or "" if that is unknown."""
+    """Say why a client may have received what it should not: a clause, or "" if it is unknown."""
+    name = client.name or "the client"
     sent = [one for one in about(message, EVENTS, "sent") if one.where == id(client)]
     if len(sent) > 1:
         places = dict.fromkeys(filter(None, (told(one.place) for one in sent)))
-        return f": {message!r:.40} was sent to {client.name} twice,{' and'.join(places)}"
+        return f": {message!r:.40} was sent to {name} twice,{' and'.join(places)}"
     if message[:LONGEST] in before:
-        return f": {message!r:.40} was there before {client.name} connected"
+        return f": {message!r:.40} was already there before {name} connected"
     got = about(message, EVENTS, "received")
     return f": {message!r:.40} was received{told(got[-1].place)}" if got else ""
 
 
 def closed_server():
-    """Say where an app has closed a TCP server while it runs: a clause, or ""."""
+    """Say where an app has closed a TCP server and goes on running: a clause, or ""."""
     here = asyncio.get_running_loop()  # and not that of a server which has just been stopped
     places = [place for loop, place in CLOSED if loop is here]
     return f"the app has closed its TCP server{told(places[0])}" if places else ""

@@ -18,7 +18,7 @@ class Markup(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.elements, self.loads, self.headings = [], set(), []
-        self.others = {}  # path of whatever else a browser fetches to the element's address
+        self.others = {}  # what else a browser fetches: its path, and which element leads there
         self.address, self.open_heading, self.never_ended = HERE, "", ""
         self.text, self.comments = html.strip(), ""
         self.feed(html)
@@ -77,11 +77,11 @@ class Markup(HTMLParser):
     def why_not(self, path, app=None):
         """Say why a browser does not load the style sheet or the script at a path."""
         folder, address = getattr(app, "static_folder", None), getattr(app, "static_url_path", None)
-        if app and "/static" != (address or "/static"):
+        if folder and "/static" != (address or "/static"):
             return (
-                f"the page does not load {path}: the app serves the files of "
-                f"{Path(folder).name}/ at {address}/, so give Quart() no static_folder and no "
-                "static_url_path"
+                f"the page does not load {path}: the app serves the files in "
+                f"{Path(folder).name}/ at {address}/, so pass neither static_folder nor "
+                "static_url_path to Quart()"
             )
         name = path.rpartition("/")[2]
         is_script = name.endswith(".js")
@@ -95,11 +95,11 @@ class Markup(HTMLParser):
                         return f"{sentence}: its <{tag}> lacks the quote after {path}"
                     if "url_for" in address:
                         why = (
-                            "is the page sent by render_template, which runs that?"
+                            "is the page made by render_template, which evaluates that?"
                             if "{{" in address
-                            else "render_template runs what stands between {{ and }}"
+                            else "render_template evaluates only what is between {{ and }}"
                         )
-                        return f"{sentence}: its <{tag}> leads to {address}, as it stands: {why}"
+                        return f"{sentence}: its <{tag}> contains {address} as plain text: {why}"
                     if self.path(address) != path:
                         return f"{sentence}: its <{tag}> leads to {address}"
                     rel = "".join(

@@ -66,8 +66,8 @@ def line_of(error, content):
         return ""
     line = content.decode().splitlines()[int(number[1]) - 1].strip()
     why = {
-        "ends with a comma, but TOML has one entry on each line": line.endswith(","),
-        "is named twice": "Cannot overwrite" in str(error) or "twice" in str(error),
+        "ends with a comma, but in TOML each entry has a line to itself": line.endswith(","),
+        "names something a second time": "Cannot overwrite" in str(error) or "twice" in str(error),
         "has curly quotes, but TOML takes straight ones": re.search("[“”‘’]", line),
         'needs a version in quotes, as in quart = "*"': re.match(r"[^=]*= *[*\w<>~]", line),
         'needs a name, =, and a version in quotes, as in quart = "*"': "'='" in str(error),

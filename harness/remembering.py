@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 import weakref
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import CoroutineType
@@ -16,8 +17,8 @@ from quart import got_request_exception, got_websocket_exception
 
 from harness.errors import PROJECTS, waiting_places
 
-CLIENT = ContextVar("client", default=None)  # whom the code that runs is for
-TASKS = weakref.WeakKeyDictionary()  # task to the client that it runs for
+CLIENT = ContextVar("client", default=None)  # the one for which the code runs
+TASKS = weakref.WeakKeyDictionary()  # task to the id of its client, which refers to the task
 
 
 async def remember_error(app, exception):
@@ -76,10 +77,13 @@ def remember_never_awaited():
 
 
 def never_started(folder):
-    """The coroutines that code in a folder has made and nobody awaits yet, each with its place."""
-    found = []
+    """The coroutines made by code in a folder that nothing awaits yet, each with its place."""
+    found, scheduled = [], set()
+    with suppress(RuntimeError):  # no event loop runs
+        scheduled = {task.get_coro() for task in asyncio.all_tasks()}
     for one in gc.get_objects():
-        is_one = type(one) is CoroutineType  # and no proxy, which isinstance would wake up
+        # By its type, since isinstance would wake up a proxy.
+        is_one = type(one) is CoroutineType and one not in scheduled
         if is_one and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
             path, line, _ = (one.cr_origin or [("", 0, "")])[0]
             if Path(path).parent == Path(folder):
@@ -88,34 +92,35 @@ def never_started(folder):
 
 
 def remember_tasks(loop):
-    """Let TASKS tell for which client each task of an event loop runs that is created from now."""
+    """From now on, let TASKS say for which client each new task of an event loop runs."""
     if loop.get_task_factory():
         return
 
     def create(loop, coroutine, **options):
         task = asyncio.Task(coroutine, loop=loop, **options)
         context = options.get("context")
-        TASKS[task] = context.get(CLIENT) if context else CLIENT.get()
+        TASKS[task] = id(context.get(CLIENT) if context else CLIENT.get())
         return task
 
     loop.set_task_factory(create)
 
 
 def meanwhile(loop=None, client=None):
-    """Say in which lines of its code an app in this process waits, for a client: a clause."""
+    """Say in which lines an app in this process waits, and for which client: a clause, or ""."""
     tasks = asyncio.all_tasks(loop)
-    is_for = {task: TASKS.get(task) for task in tasks}
-    own = {task for task in tasks if is_for[task] is client}
-    theirs = {task for task in tasks if is_for[task] not in (client, None)}
-    nobodys = tasks - own - theirs  # such as those of TCP clients
-    if client is None or client not in TASKS.values():
+    nobody = id(None)
+    is_for = {task: TASKS.get(task, nobody) for task in tasks}
+    own = {task for task in tasks if is_for[task] == id(client)}
+    theirs = {task for task in tasks if is_for[task] not in (id(client), nobody)}
+    if client is not None and not own and id(client) in TASKS.values():
+        return "; this client's handler has ended, though the client is still connected"
+    if client is None or not (places := in_words(own)):
         return f"; meanwhile the app waits in {places}" if (places := in_words(tasks)) else ""
-    places, others = in_words(own), in_words(theirs, waiting_places(own))
-    if not places:
-        return "; the handler of this client has ended, though the client is still connected"
-    also = f", and only for other clients in {others}" if others else ""
-    beside = f", and other code in {places_of_it}" if (places_of_it := in_words(nobodys)) else ""
-    return f"; meanwhile the handler of this client waits in {places}{also}{beside}"
+    others = in_words(theirs, waiting_places(own))
+    also = f", those of other clients in {others}" if others else ""
+    rest = in_words(tasks - own - theirs)  # such as the tasks of TCP clients
+    beside = f", and other code in {rest}" if rest else ""
+    return f"; meanwhile this client's handler waits in {places}{also}{beside}"
 
 
 def in_words(tasks, without=()):

@@ -4,14 +4,12 @@ import ast
 
 ROUTES = {"get", "post", "put", "patch", "delete", "route", "websocket"}
 MAKERS = {"Quart", "Blueprint"}
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def problem_of_source(path):
     """Say what is wrong with a line of an app's file, though Python would run it; "" if nothing."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return ""  # running it says where
+    tree = parsed(path.read_bytes())
     if problem := makes_two(tree):
         return f"{path.name}, {problem}"
     for node in ast.walk(tree):
@@ -19,6 +17,19 @@ def problem_of_source(path):
         if problem := problem or replaces_config(node, tree) or only_compares(node, tree):
             return f"{path.name}, line {node.lineno}: {problem}"
     return ""
+
+
+def parsed(text):
+    """The tree of a file; an empty one if it has an error, which running it tells."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def functions_in(tree):
+    """The functions of a file, outer ones before inner ones."""
+    return [node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
 
 
 def imports_wrongly(node, path, tree):
@@ -51,18 +62,14 @@ def routes_wrongly(node, tree):
             call = ast.unparse(node.value)
             return f"`{call}` does nothing by itself: as a decorator it begins with @"
     for decorator in getattr(node, "decorator_list", []):
-        is_called = isinstance(decorator, ast.Call) and is_route(decorator.func, tree)
-        if is_called and (inner := route_inside(node, tree)):
-            return f"`{inner}` stands inside `{node.name}`: move it out, to the left margin"
         if is_route(decorator, tree):
             name = ast.unparse(decorator)
             return f'`@{name}` needs a path in parentheses, such as `@{name}("/")`'
-        is_called = isinstance(decorator, ast.Call) and is_route(decorator.func, tree)
-        if (
-            is_called
-            and isinstance(node, ast.FunctionDef)
-            and "websocket." in ast.unparse(node.body)
-        ):
+        if not (isinstance(decorator, ast.Call) and is_route(decorator.func, tree)):
+            continue
+        if inner := route_inside(node, tree):
+            return f"`{inner}` stands inside `{node.name}`: move it out, to the left margin"
+        if isinstance(node, ast.FunctionDef) and "websocket." in ast.unparse(node.body):
             return f"`def {node.name}` needs to be `async def`, to await what `websocket` does"
     return ""
 
@@ -77,27 +84,28 @@ def replaces_config(node, tree):
 
 
 def makes_two(tree):
-    """Say in which line a second app takes the place of one that has routes; "" if in none."""
+    """Say in which line a second app takes the place of one that is in use; "" if in none."""
     used = {}  # name of an app to the first line that uses it, or None
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             name, maker = map(ast.unparse, (node.targets[0], node.value.func))
             if maker.rpartition(".")[2] == "Quart" and used.setdefault(name, None):
-                return (
-                    f"line {node.lineno}: this makes a second app, which has none of what was "
-                    f"given to the first one, such as in line {used[name]}: make one app, once"
-                )
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
-                if inner.value.id in used:
-                    used[inner.value.id] = used[inner.value.id] or inner.lineno
+                why = f"a second app, without what line {used[name]} gave to the first one"
+                return f"line {node.lineno}: this makes {why}: make the app only once"
+        # What is inside a function runs later, with the second app.
+        outside = node.decorator_list if isinstance(node, FUNCTIONS) else [node]
+        for inner in (one for part in outside for one in ast.walk(part)):
+            if isinstance(inner, ast.Attribute) and (name := ast.unparse(inner.value)) in used:
+                used[name] = used[name] or inner.lineno
     return ""
 
 
 def only_compares(node, tree):
     """Say that a line compares where it should assign; "" if it does not."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Compare):
-        return f"`{ast.unparse(node)}` compares, and changes nothing: to assign, write a single ="
+    match node:
+        case ast.Expr(ast.Compare(ast.Name() | ast.Attribute() | ast.Subscript(), [ast.Eq()])):
+            code = ast.unparse(node)
+            return f"`{code}` compares, and changes nothing: to assign, write a single ="
     return ""
 
 
@@ -105,10 +113,13 @@ def lines_about(project, word):
     """Say which lines of a project's Python files mention something: a clause, or ""."""
     found = []
     for path in sorted(project.glob("*.py")):
-        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+        text = path.read_text("utf-8", "replace")
+        functions = functions_in(parsed(text))
+        for number, line in enumerate(text.splitlines(), 1):
             if word.lower() in line.lower() and not line.lstrip().startswith("#"):
-                inside = ", which counts only once that function runs" if line[0] == " " else ""
-                found.append(f"{path.name} has in line {number} `{line.strip()}`{inside}")
+                around = [one.name for one in functions if one.lineno <= number <= one.end_lineno]
+                when = f", which has no effect before {around[-1]}() runs" if around else ""
+                found.append(f"line {number} of {path.name} is `{line.strip()}`{when}")
     return f"; {' and '.join(found[:2])}" if found else ""
 
 
@@ -159,11 +170,7 @@ def why_no_app(path, names):
 
 def keeps_websocket(text):
     """Say in which line a file keeps `websocket` itself; "" if in none."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return ""
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(text)):
         kept = []
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("add", "append"):
             kept = node.args
@@ -179,22 +186,15 @@ def keeps_websocket(text):
 
 def hides_a_name(text):
     """Say where a function assigns to a name of its file and lacks `global`; "" if nowhere."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return ""
+    tree = parsed(text)
     targets = [target for one in tree.body if isinstance(one, ast.Assign) for target in one.targets]
     names = {target.id for target in targets if isinstance(target, ast.Name)}
-    for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        nodes = list(ast.walk(function))
+    for owner in functions_in(tree):
+        nodes = list(ast.walk(owner))
         known = {name for one in nodes if isinstance(one, ast.Global) for name in one.names}
         for node in nodes:
             is_new = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
             if is_new and node.id in names - known:
-                return (
-                    f"line {node.lineno} makes another `{node.id}`, which only `{function.name}` "
-                    "sees"
-                )
+                where = f"line {node.lineno}"
+                return f"{where} makes another `{node.id}`, which only `{owner.name}` sees"
     return ""

@@ -12,7 +12,7 @@ from repo import ROOT
 MODULES = sorted((ROOT / "harness").glob("*.py"))
 TESTS_OF_STEPS = sorted((ROOT / "steps").rglob("tests/test_*.py"))
 IN_PROCESS = ["errors", "failures", "inprocess", "journey", "loading", "patience", "remembering"]
-IN_PROCESS += ["sources"]
+IN_PROCESS += ["redirects", "sources"]
 # What there is not in a page, or is of no use there.
 NOT_IN_A_PAGE = {"subprocess", "threading", "multiprocessing", "socket", "select", "http", "urllib"}
 NOT_IN_A_PAGE |= {"uvicorn", "websockets", "playwright", "redis", "pytest"}

@@ -31,26 +31,24 @@ async def shows(page, expect, *texts):
         elif not await page.get_by_role("list").count():
             why = "the page has no list, such as <ol>, whose items they could be"
         elif not page.sent and shown:
-            why = "an empty text was sent: is it the box's .value, read before the box is emptied?"
+            why = "an empty text was sent: is the box's .value read before the box is emptied?"
         elif not page.sent and (problem := await problem_of_button(page)):
             why = f"the script has sent nothing: {problem}"
         elif not page.sent:
             why = "the script has sent nothing: does it listen to the submit event of its <form>?"
         elif not all(text in " ".join(str(page.sent).split()) for text in texts):
-            why = (
-                f"the script has sent {page.sent}: is it the box's .value, by button and by Enter?"
-            )
+            why = f"the script has sent {page.sent}: is that the box's .value, by button and Enter?"
         elif not shown and (bare := await text_of_list(page)):
-            why = f"{bare!r} is in the list, but in no item: an item is an element, such as <li>"
+            why = f"{bare!r} is in the list as bare text: an item is an element, such as <li>"
         elif not shown:
             why = (
-                f"sent was {page.sent}, received was {page.received}, and the list shows []: does "
-                'a listener of the socket\'s "message" event add an element, such as <li>?'
+                f"the script sent {page.sent} and received {page.received}, and the list shows "
+                '[]: does a listener of the socket\'s "message" event add an element, such as <li>?'
             )
         else:
             hint = ": is the text event.data?" if NO_TEXT & set(shown) else ""
-            there = f"received was {page.received}, and the list shows {shown}"
-            why = f"sent was {page.sent}, {there}{hint}"
+            there = f"received {page.received}, and the list shows {shown}"
+            why = f"the script sent {page.sent} and {there}{hint}"
         text = f"the list should show {' and '.join(map(repr, texts))} once each"
         raise AssertionError(f"what is sent should come back: {text}, but {why}") from None
     assert await page.get_by_role("list").count(), (
@@ -64,7 +62,7 @@ async def problem_of_button(page):
     if kind in ("button", "reset"):
         return f"a button with type={kind!r} submits no form"
     is_in_one = await button.evaluate("button => Boolean(button.form)")
-    return "" if is_in_one else "the button is in no <form>, so it submits none"
+    return "" if is_in_one else "the button is outside of a <form>, so it submits none"
 
 
 async def text_of_list(page):
@@ -75,7 +73,7 @@ async def send(page, expect, text):
     box = page.get_by_role("textbox", name="Message")
     button = page.get_by_role("button", name="Send")
     await expect(box, "the page should have a box with the label 'Message'").to_be_visible()
-    hint = ': does a listener of the event "open" set its .disabled to false, and not to a text?'
+    hint = ': does a listener of the "open" event set its .disabled to false, and not to a text?'
     usable = expect(button, "the button should work once the socket is open", lambda says: hint)
     await usable.to_be_enabled()
     await box.fill(text)
