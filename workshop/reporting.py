@@ -205,7 +205,7 @@ def _ask_once(address, what, content, token):
         response = connection.getresponse()
         answer = response.read(LONGEST_ANSWER)
     except (OSError, http.client.HTTPException, ValueError):
-        why = f"no board answers at {address}: is this machine in its network?"
+        why = f"no board answers at {address}: is this machine on the same network?"
         raise ReportProblem(why) from None
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-// The field that joins the board of a class: each check in this page then reports to it, as `join` does.
+// The field that joins the board of a class: each check in this page then reports to it, as after `join`.
 // Nothing is sent before a learner presses Join.
 import { button, make } from "./make.js";
 
@@ -6,7 +6,7 @@ const KEY = "quart-websocket-workshop:board"; // what is kept in this browser: a
 const PORT = 5050;
 const MOST_UNSENT = 100; // reports; older ones are dropped
 const ANSWER = 5000; // milliseconds for the board to answer
-const HTTPS = " This page came over HTTPS, and browsers may not let it reach a board, which uses plain HTTP.";
+const HTTPS = " This page was loaded over HTTPS, and browsers may not let it reach a board, which uses plain HTTP.";
 
 export class BoardField {
   // `sent` says what a report holds, and what it never does: lines of text.
@@ -37,7 +37,7 @@ export class BoardField {
       if (value) localStorage.setItem(KEY, JSON.stringify(value));
       else localStorage.removeItem(KEY);
     } catch {
-      // It then lasts as long as the page does.
+      // Then it lasts only as long as the page does.
     }
   }
 
@@ -54,7 +54,7 @@ export class BoardField {
       return;
     }
     const [address, code, name] = ["off", "off", "nickname"].map((autocomplete) => make("input", { autocomplete }));
-    const labels = [["Address ", address], ["Code ", code], ["Name (or none) ", name]];
+    const labels = [["Address ", address], ["Code ", code], ["Name (optional) ", name]];
     for (const one of [address, code]) one.required = true;
     const fields = labels.map((content) => make("label", {}, content));
     const form = make("form", { class: "bar" }, [...fields, make("button", {}, "Join")]);
@@ -88,7 +88,7 @@ export class BoardField {
     this.joined = null;
     this.show();
     this.say("You have left, and nothing is sent any more.");
-    if (token) await ask(address, "leave", {}, token).catch(({ message }) => this.say(`You have left. But: ${message}`));
+    if (token) await ask(address, "leave", {}, token).catch(({ message }) => this.say(`You have left, but the board may not know: ${message}`));
   }
 
   async tell(what, content, done) {
@@ -165,7 +165,7 @@ async function ask(address, what, content, token) {
     response = await fetch(`http://${address}/api/${what}`, { ...options, signal: AbortSignal.timeout(ANSWER) });
   } catch {
     const why = location.protocol === "https:" ? HTTPS : "";
-    throw new Error(`No board answers at ${address}: is this machine in its network?${why}`);
+    throw new Error(`No board answers at ${address}: is this machine on the same network?${why}`);
   }
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;

@@ -2,7 +2,7 @@
 import { socketsOf } from "./socket.js";
 
 const SILENCE = 15_000; // milliseconds without a word from a check: workshop/outcomes.py has it, too
-const SLOW = 10_000; // without an answer from the app that is to start
+const SLOW = 10_000; // without an answer from an app that starts
 const PULSE = 1000; // milliseconds between two looks at an app that runs
 
 export class Python {
@@ -93,7 +93,7 @@ export class Python {
     let askedAt = 0;
     let missed = 0; // looks, and not time: a machine may have slept
     this.pulse = setInterval(() => {
-      if (this.watchdog) return; // a check is looked after
+      if (this.watchdog) return; // a check has a watchdog of its own
       missed = this.heardAt > askedAt ? 0 : missed + 1;
       askedAt = performance.now();
       this.worker?.postMessage({ kind: "ping" });

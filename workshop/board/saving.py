@@ -63,10 +63,10 @@ class Saved:
             raise BoardProblem(f"{path.name} cannot be written to: {error.strerror}") from None
 
     def add(self, row):
-        """Add a row; it is with the system, and outlives this process, when this returns.
+        """Add a row. When this returns, the system has it, so it outlives this process.
 
-        Not more: fsync can take seconds on a busy disk, and the whole board would wait for it. A
-        machine that loses power may lose the last seconds, until the learners' next checks.
+        It may not be on the disk yet: fsync can take seconds on a busy disk, and the whole board
+        would wait for it. If the machine loses power, the reports of the last seconds may be lost.
         """
         self.file.write(json.dumps(row) + "\n")
         self.file.flush()

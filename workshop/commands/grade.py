@@ -33,7 +33,8 @@ WIDTH = 72  # of the sentence in the table
 @click.option(
     *("--limit", "limit"),
     type=click.FloatRange(1, 3600),
-    help="Seconds for each submission.  [60, and 180 from step 7 on]",
+    show_default="60, and 180 from step 7 on",
+    help="Seconds for each submission.",
 )
 @click.option(
     *("--out", "folder"),

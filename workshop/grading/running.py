@@ -83,7 +83,7 @@ def why_not_isolated():
 
 
 def seconds_for(exercise):
-    """How long a submission may take: from step 7 on, a hundred checks and more look at servers."""
+    """How long a submission may take: from step 7 on, over a hundred checks look at servers."""
     return 60 if exercise.number < 7 else 180
 
 
