@@ -32,13 +32,18 @@ def forget_all():
         events.clear()
 
 
+def brief(text):
+    """A text, or if it is long, both its ends, since long messages may begin alike."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+
+
 def note(kind, message, place=(), where=0):
     """Remember a step of a message's way."""
     text = type(message).__name__
     with suppress(Exception):  # the repr() of a project's own class may fail
-        if isinstance(message, str | bytes):
+        if isinstance(message, bytes):
             message = message[:LONGEST]  # first, since a repr() of megabytes takes its time
-        text = message if isinstance(message, str) else repr(message)[: 3 * LONGEST]
+        text = brief(message) if isinstance(message, str) else repr(message)[: 3 * LONGEST]
     EVENTS.append(Event(kind, text, place, where))
 
 
@@ -109,7 +114,7 @@ def told(place):
 
 def about(message, events, kind):
     """The events of a kind about a message: those with its text, or else with it inside."""
-    message, of_kind = message[:LONGEST], [one for one in events if one.kind == kind]
+    message, of_kind = brief(message), [one for one in events if one.kind == kind]
     exact = [one for one in of_kind if one.text == message]
     return exact or [one for one in of_kind if message and message in one.text]
 
@@ -163,7 +168,7 @@ def why_again(message, client, before):
     if len(sent) > 1:
         places = dict.fromkeys(filter(None, (told(one.place) for one in sent)))
         return f": {message!r:.40} was sent to {name} twice,{' and'.join(places)}"
-    if message[:LONGEST] in before:
+    if brief(message) in before:
         return f": {message!r:.40} was already there before {name} connected"
     got = about(message, EVENTS, "received")
     return f": {message!r:.40} was received{told(got[-1].place)}" if got else ""
