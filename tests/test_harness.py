@@ -1,13 +1,17 @@
 """The library behind the tests of the steps: small modules, of which some must run in a page."""
 
 import ast
+import gc
 import os
 import re
 import subprocess
 import sys
+import weakref
 
 import pytest
-from repo import ROOT
+from repo import ROOT, STEPS
+
+from harness import inprocess
 
 MODULES = sorted((ROOT / "harness").glob("*.py"))
 TESTS_OF_STEPS = sorted((ROOT / "steps").rglob("tests/test_*.py"))
@@ -55,6 +59,18 @@ def test_the_in_process_part_loads_no_server_and_no_browser():
     packages = {"uvicorn", "websockets", "playwright", "redis", "pytest", "watchfiles"}
     assert "harness.inprocess" in loaded
     assert not packages & {name.partition(".")[0] for name in loaded}
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_disconnected_is_kept_by_nothing():
+    client = inprocess.load(STEPS[2]).test_client().websocket("/ws")
+    async with client:
+        await client.send("hello")
+        await client.receive()
+    kept = weakref.ref(client)
+    del client
+    gc.collect()
+    assert kept() is None
 
 
 def test_what_is_skipped_is_told_by_kind(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from repo import STEPS, free_port
 
 from harness import loading
+from harness.sources import problem_of_source
 from workshop import serving
 from workshop.checking import Checker
 
@@ -20,6 +21,22 @@ WRONG_FILES = {
     "quart.py": "quart.py beside your app hides the package quart: rename it",
     "click/__init__.py": "click beside your app hides the package click: rename it",
 }
+
+
+# Unusual, and right: nothing that is meant as it stands may be told wrong.
+UNUSUAL = {
+    "an app made anew, used only in a function": "def log():\n    app.logger.info(1)\n"
+    "\n\napp = Quart(__name__, static_url_path='/static')\n",
+    "a comparison that assigns nothing": "len(app.config) == 0\n'TESTING' in app.config\n",
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_code_that_is_right_is_not_told_wrong(name, tmp_path):
+    path = tmp_path / "websocket.py"
+    begin = "from quart import Quart\n\napp = Quart(__name__)\n\n\n"
+    path.write_text(begin + UNUSUAL[name], encoding="utf-8")
+    assert problem_of_source(path) == ""
 
 
 @pytest.fixture(params=WRONG_FILES)
