@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 HERE = "http://localhost/"
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
@@ -18,7 +18,7 @@ class Markup(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.elements, self.loads, self.headings = [], set(), []
-        self.others = {}  # what else a browser fetches: its path, and which element leads there
+        self.others = {}  # what else a browser fetches: its address, and which element leads there
         self.address, self.open_heading, self.never_ended = HERE, "", ""
         self.text, self.comments = html.strip(), ""
         self.feed(html)
@@ -43,7 +43,11 @@ class Markup(HTMLParser):
         elif tag == "img" or (tag == "link" and FETCHED & set(rel)):
             reference = attributes.get("src" if tag == "img" else "href", "")
             if path := self.path(reference):
-                self.others[path] = f"<{tag}> leads to {reference}"
+                query = urlsplit(reference.strip()).query
+                address = f"{path}?{query}" if query else path
+                # A browser quotes spaces and the like, too.
+                address = quote(address, safe="/?%:@!$&'()*+,;=~")
+                self.others[address] = f"<{tag}> leads to {reference}"
         elif tag in HEADINGS or attributes.get("role", "").lower() == "heading":
             self.open_heading = tag
             self.headings.append("")
