@@ -10,14 +10,17 @@ LONGEST_LINE = 1 << 14
 
 
 class Heard:
-    """What one box tells of itself; that the box before has ended may be noticed later."""
+    """What one box tells of itself.
+
+    Each box has its own: the end of one may be noticed only after the next has started.
+    """
 
     def __init__(self, control):
         self.handlers, self.events, self.is_over = defaultdict(Future), {}, False
         threading.Thread(target=self._hear, args=[control], daemon=True).start()
 
     def _hear(self, control):
-        """Take in lines of JSON, or anything else."""
+        """Read until the box ends; then every handler has ended, too."""
         with suppress(OSError), control.makefile("rb") as lines:
             while line := lines.readline(LONGEST_LINE):
                 with suppress(ValueError, TypeError, AttributeError, RecursionError):
@@ -35,6 +38,7 @@ class Heard:
 
 
 def end(handler):
+    """Note that a handler has ended."""
     with suppress(Exception):  # it may have ended before
         handler.set_result(None)
 

@@ -22,7 +22,7 @@ ANSWER_SECONDS = 300
 MOST_BYTES = 2**24  # of a message
 # What Firefox says, without a place, when a worker is ended while it is busy; no listener hears it.
 OF_AN_END = "uncaught exception: undefined"
-# Firefox's own requests would be made while a test runs.
+# Otherwise Firefox makes requests of its own while a test runs.
 PREFERENCES = {
     "app.normandy.enabled": False,
     "app.update.disabledForTesting": True,

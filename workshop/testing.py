@@ -47,7 +47,7 @@ def run(arguments):
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles the tests again
     pytest = [sys.executable, "-m", "pytest"]
     if not paths and not (ROOT / "tests/__pycache__").exists():
-        # Compiled once here, or each of the processes compiles all tests at the same time.
+        # Compile them once here; otherwise each process compiles all tests, at the same time.
         subprocess.run([*pytest, "-q", "--collect-only"], env=variables, stdout=subprocess.DEVNULL)
     hand_over([*pytest, *options, *map(without_brackets, arguments)], variables)
 
