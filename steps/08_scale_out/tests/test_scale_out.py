@@ -302,8 +302,8 @@ async def test_the_reason_for_a_missing_log_is_logged_once(
         while redis.info("stats")["total_connections_received"] < before + 5:
             await asyncio.sleep(0.05)  # until it has tried again and again
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    # On a busy machine, some tries may end in another kind of error; each kind is logged once.
-    assert 1 <= len(errors) <= 2, f"one entry should say why there is no log: {errors}"
+    # On a busy machine, tries may end in up to three kinds of errors; each is logged once.
+    assert 1 <= len(errors) <= 3, f"one entry should say why there is no log: {errors}"
     assert word in errors[0], f"the entry should say why there is no log: {errors[0]}"
 
 
