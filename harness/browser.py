@@ -109,10 +109,19 @@ def connection_of(page, says):
         return ": its script has opened no WebSocket"
     socket = page.sockets[-1]
     if socket.is_closed():
-        return f": its connection to {socket.url} has failed"
+        return f": its connection to {socket.url} has failed{problem_of_address(socket, page)}"
     still = says.startswith("Connecting")
     hint = ': does a listener of its "open" event say so?' if still else ""
     return f" (its connection to {socket.url} is open){hint}"
+
+
+def problem_of_address(socket, page):
+    """Say what is wrong with the address of a WebSocket: a clause, or ""."""
+    if "$%7B" in socket.url:
+        return ": ${…} is replaced only in a text between backticks"
+    if urlsplit(socket.url).netloc != (host := urlsplit(page.url).netloc):
+        return f", but the page came from {host}, which is location.host"
+    return ""
 
 
 def count_load(page):

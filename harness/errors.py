@@ -37,7 +37,9 @@ def describe(error):
         what = what.removesuffix(f" ({error.path})") + (of_the_app(error) or similar_name(error))
     if isinstance(error, TemplateNotFound):
         what += where_templates_are(error)
-    name, line, _ = place(error)
+    name, line, code = place(error)
+    if isinstance(error, NameError) and f"[{error.name}]" in str(code):
+        what += ": a key that is a text stands in quotes"
     if not line and "required positional" in what:  # it was Quart that called it
         what += (
             ": Quart passes only the <parts> of a path; `websocket` and `request` are imported "
@@ -81,6 +83,12 @@ CLAUSES = {
     "have its pair, and is each {{ closed by }}?",
     r"Websocket\.\w+\(\) missing": "Websocket is a class; `websocket`, in lower case, is the "
     "connection",
+    r"NameError: name '(true|false|none|null)'": "Python writes True, False and None",
+    r"object (method|function) can't be used in 'await'": "a call needs (), even an empty one",
+    r"object NoneType can't be used in 'await'": "what is called here returns at once: no await",
+    r"Websocket\.send\(\) takes 2": "send() takes one message, such as an f-string",
+    r"not support the context manager": "is it `async with`?",
+    r"not support the asynchronous context manager": "is it `with`, without `async`?",
     r"cannot be None": "is there a `return`?",
     r"timedelta seconds": 'SEND_FILE_MAX_AGE_DEFAULT is a number of seconds: 0, and not "0"',
     r"unknown tag": "a value stands in {{ … }}, such as "

@@ -1,8 +1,31 @@
 """Playwright's assertions with failures in one sentence: what should be, and what there is."""
 
 import re
+from contextlib import suppress
+from difflib import get_close_matches
+
+from harness.patience import within
 
 NAMES = {"textbox": "text box", "listitem": "list item"}  # of roles; the others are words
+
+# What scripts have added to elements, and the names of all that those have.
+ADDED = """() => [...document.querySelectorAll("*")].flatMap((element) => {
+  const names = [];
+  for (const name in element) if (!Object.hasOwn(element, name)) names.push(name);
+  return Object.keys(element).map((key) => [key, names]);
+})"""
+
+
+async def misspelled(page):
+    """Say which property of an element a script has misspelled: a sentence, or ""."""
+    all_added = []
+    with suppress(Exception):  # a script without an end, or a page that is closed
+        all_added = await within(1, page.evaluate(ADDED))
+    for added, names in all_added:
+        if found := get_close_matches(added.lower(), map(str.lower, names), 1, 0.8):
+            meant = next(name for name in names if name.lower() == found[0])
+            return f" A script sets .{added} of an element: is it .{meant}?"
+    return ""
 
 
 class Expectation:
@@ -27,6 +50,7 @@ class Expectation:
                 says = found[1].strip() if found else ""
                 is_ = await self.what_is(says, name) if found else ""
                 sentence = f"{self.sentence}{is_}{self.why(says)}"
+                sentence += await misspelled(self.locator.page)
                 raise AssertionError(sentence) from None
 
         return hold

@@ -9,6 +9,7 @@ from quart.testing import WebsocketResponseError
 
 from harness import journey, patience
 from harness.errors import describe
+from harness.loops import never_reached
 from harness.redirects import REDIRECTS, Redirected, redirected
 from harness.remembering import meanwhile, never_started
 from harness.sources import hides_a_name, keeps_websocket
@@ -167,6 +168,7 @@ def way_to(client):
     way = [journey.way_of(message, client, clients, has_queues), journey.closed_server()]
     if "not put into any queue" in way[0]:
         way += map(hides_a_name, texts)
+    way += map(never_reached, texts)
     return "; ".join(filter(None, way))
 
 

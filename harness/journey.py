@@ -149,7 +149,9 @@ def way_of(message, client, clients, has_queues):
     elif got and others:
         parts.append(f"not put into a queue, while {others[0].text!r} was{told(others[0].place)}")
     elif not got and any(message in one.unanswered for one in clients):
-        return f"{shown} was not received by the app"
+        before = any(one.kind == "received" for one in events)
+        hint = ", though others were, so a loop around receive() may be missing" if before else ""
+        return f"{shown} was not received by the app{hint}"
     elif has_queues:
         parts.append("not put into any queue")
     elif not got:

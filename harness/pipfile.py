@@ -8,6 +8,8 @@ from harness.errors import found_elsewhere
 
 ANY_VERSION = re.compile(r"\*$|[<>=~! ]*\d")
 
+HEADING = re.compile(r"\W*(dev-)?packages\W*")  # or what is meant to be one
+
 
 def one_name(name):
     """A package's name in one form: to pip and pipenv, pytest_asyncio is pytest-asyncio."""
@@ -67,6 +69,9 @@ def line_of(error, content):
     line = content.decode().splitlines()[int(number[1]) - 1].strip()
     why = {
         "ends with a comma, but in TOML each entry has a line to itself": line.endswith(","),
+        "has two equals signs before the version, but TOML takes one": re.match(r"[^=]*==", line),
+        "is a heading, which stands in brackets, as in [packages]": HEADING.fullmatch(line)
+        and line[-1] != "]",
         "names something a second time": "Cannot overwrite" in str(error) or "twice" in str(error),
         "has curly quotes, but TOML takes straight ones": re.search("[“”‘’]", line),
         'needs a version in quotes, as in quart = "*"': re.match(r"[^=]*= *[*\w<>~]", line),

@@ -12,11 +12,12 @@ import pytest
 from repo import ROOT, STEPS
 
 from harness import inprocess
+from harness.loops import never_reached
 
 MODULES = sorted((ROOT / "harness").glob("*.py"))
 TESTS_OF_STEPS = sorted((ROOT / "steps").rglob("tests/test_*.py"))
 IN_PROCESS = ["errors", "failures", "inprocess", "journey", "loading", "patience", "remembering"]
-IN_PROCESS += ["redirects", "sources"]
+IN_PROCESS += ["loops", "redirects", "sources"]
 # What there is not in a page, or is of no use there.
 NOT_IN_A_PAGE = {"subprocess", "threading", "multiprocessing", "socket", "select", "http", "urllib"}
 NOT_IN_A_PAGE |= {"uvicorn", "websockets", "playwright", "redis", "pytest"}
@@ -90,3 +91,22 @@ def test_each_assertion_of_a_steps_test_has_a_sentence(path):
     asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
     bare = [node.lineno for node in asserts if node.msg is None]
     assert not bare, f"{path.relative_to(ROOT)} has an assert without a sentence in lines {bare}"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("    while True:\n        await one()\n    await two()", "line 4 is never reached"),
+        ("    while True:\n        break\n    await two()", ""),
+        ("    while True:\n        await one()", ""),
+    ],
+)
+def test_a_line_after_a_loop_without_an_end_is_told(body, says):
+    assert never_reached(f"async def handler():\n{body}\n")[: len(says) or None] == says
+
+
+def test_a_line_after_a_call_that_never_returns_is_told():
+    text = "async def f():\n    while True:\n        pass\n"
+    text += "async def g():\n    await f()\n    h()\n"
+    assert "waits for the end of f()" in never_reached(text)
+    assert never_reached(text.replace("pass", "return")) == ""

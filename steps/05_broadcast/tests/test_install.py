@@ -14,18 +14,22 @@ async def test_the_pipfile_names_what_the_app_imports(project):
         tree = ast.parse((project / "websocket.py").read_bytes())
     except SyntaxError as error:
         pytest.fail(f"websocket.py, line {error.lineno}: SyntaxError: {error.msg}")
-    imported = set()
+    imported, names = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             imported.add(node.module.partition(".")[0])
+            names |= {alias.name for alias in node.names}
     imported -= sys.stdlib_module_names | {path.stem for path in project.iterdir()}
     missing = sorted(set(map(one_name, imported)) - packages_in(project, "packages"))
     assert not missing, (
         f"websocket.py imports {', '.join(missing)}: [packages] should name it"
         f"{headings_instead(project, 'packages')}"
     )
+    parts = set(map(one_name, names)) - set(map(one_name, imported))
+    parts &= packages_in(project, "packages")
+    assert not parts, f"[packages] lists {', '.join(parts)}: a part of a package, not one"
 
 
 async def test_the_pipfile_names_what_the_tests_need(project):

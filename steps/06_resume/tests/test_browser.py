@@ -5,11 +5,13 @@ import re
 import pytest
 
 from harness.browser import connection_of
+from harness.expecting import misspelled
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
 
 # What an item shows if its text is not the message's.
 NO_TEXT = {"", "undefined", "null", "[object Object]", "[object MessageEvent]"}
+PARENTS = "items => items.map((item) => item.parentElement.localName)"
 
 
 async def state_of(page, expect):
@@ -27,7 +29,7 @@ async def shows(page, expect, *texts):
     except AssertionError:
         shown = await items.all_text_contents()
         if page.loads > 1:
-            why = "the page was loaded again: does a submit listener call preventDefault()?"
+            why = "the page was loaded again: does a listener of its <form> call preventDefault()?"
         elif not await page.get_by_role("list").count():
             why = "the page has no list, such as <ol>, whose items they could be"
         elif not page.sent and shown:
@@ -40,6 +42,8 @@ async def shows(page, expect, *texts):
             why = f"the script has sent {page.sent}: is that the box's .value, by button and Enter?"
         elif not shown and (bare := await text_of_list(page)):
             why = f"{bare!r} is in the list as bare text: an item is an element, such as <li>"
+        elif not shown and (parents := await page.locator("li").evaluate_all(PARENTS)):
+            why = f"the <li> is in a <{parents[0]}>, and not in the list"
         elif not shown:
             why = (
                 f"the script sent {page.sent} and received {page.received}, and the list shows "
@@ -50,7 +54,8 @@ async def shows(page, expect, *texts):
             there = f"received {page.received}, and the list shows {shown}"
             why = f"the script sent {page.sent} and {there}{hint}"
         text = f"the list should show {' and '.join(map(repr, texts))} once each"
-        raise AssertionError(f"what is sent should come back: {text}, but {why}") from None
+        hint = await misspelled(page)
+        raise AssertionError(f"what is sent should come back: {text}, but {why}{hint}") from None
     assert await page.get_by_role("list").count(), (
         "the page has no list, such as <ol>, that its items are in"
     )

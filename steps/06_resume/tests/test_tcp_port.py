@@ -30,8 +30,9 @@ def bound(monkeypatch):
 
 
 @pytest.mark.parametrize("tcp_port", [None, ""], indirect=True, ids=["unset", "empty"])
-async def test_without_a_port_there_is_no_tcp_server(capsys, bound, app):
+async def test_without_a_port_there_is_no_tcp_server(capsys, bound, app, tcp_port):
     async with app.test_app():
         printed = capsys.readouterr().out
-    assert bound <= {0}, f"no port is set, but the app listens on {bound - {0}}"
-    assert "TCP port" not in printed, f"no port is set, but the app prints: {printed}"
+    unset = "no port is set" if tcp_port is None else "QUART_TCP_PORT is empty"
+    assert bound <= {0}, f"{unset}, but the app listens on {bound - {0}}"
+    assert "TCP port" not in printed, f"{unset}, but the app prints: {printed}"
