@@ -3,19 +3,16 @@
 import ast
 from itertools import pairwise
 
+from harness.sources import FUNCTIONS, functions_in, parsed
+
 
 def never_reached(text):
     """Say which line of a file is never reached, and what precedes it; "" if there is none."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return ""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    tree = parsed(text)
     endless = {
         one.name
-        for one in ast.walk(tree)
-        if isinstance(one, functions)
-        and any(map(has_no_end, one.body))
+        for one in functions_in(tree)
+        if any(map(has_no_end, one.body))
         and not any(isinstance(inner, ast.Return | ast.Yield) for inner in ast.walk(one))
     }
     for block in blocks(tree):
@@ -26,7 +23,7 @@ def never_reached(text):
                 why = f"line {before.lineno} waits for the end of {name}(), whose loop has none"
             else:
                 continue
-            if not isinstance(after, (*functions, ast.ClassDef)):
+            if not isinstance(after, FUNCTIONS | ast.ClassDef):
                 return f"line {after.lineno} is never reached, since {why}"
     return ""
 

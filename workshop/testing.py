@@ -13,7 +13,7 @@ from workshop.steps import STEPS
 from workshop.venv import ROOT
 
 PLAN = """\
-Testing every step, exercise and mistake, the command, docs and notebooks: three to five minutes.
+Testing every step, exercise and mistake, the command, docs and notebooks: about three minutes.
 Left out, which --all adds: tests that need the network, repeat others or take long.
 """
 PLAN_OF_ALL = """\
