@@ -134,9 +134,14 @@ def workshop_files():
         *("pyproject.toml", "steps/conftest.py", "steps/*/tests/*.py", "steps/*/exercise.toml"),
         *("steps/*/challenges/*/tests/*.py", "steps/*/challenges/*/exercise.toml"),
         *("harness/*.py", "docs/live/*.py"),
-        *(f"workshop/{name}.py" for name in ("outcomes", "reporting", "verdict", "steps", "venv")),
+        *(f"workshop/{name}.py" for name in ("comparing", "outcomes", "reading", "reporting")),
+        *(f"workshop/{name}.py" for name in ("steps", "venv", "verdict")),
     ]
     paths = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    # And the solutions, to compare with.
+    for exercise in all_exercises():
+        folder = exercise.folder
+        paths += [path for name in exercise.solution if (path := folder / name).is_file()]
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
 
 

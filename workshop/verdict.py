@@ -7,6 +7,8 @@ show the same lines.
 import re
 from collections import Counter
 
+from workshop import comparing
+
 MOST_LINES = 20  # of what an app prints
 NOT_A_CAUSE = "Failed to load resource"  # as the browser's console says of an address, not a script
 PORT = re.compile(r"\b\d{4,5}\b")  # differs from check to check
@@ -16,11 +18,12 @@ class Verdict:
     """What is told of one check of an exercise.
 
     Checks of the exercise's own are shown one by one or, if it has parts, counted for each part;
-    those of earlier steps are counted. One that fails is always shown.
+    those of earlier steps are counted. One that fails is always shown. If a project is given, what
+    to fix says where it differs from a solution, too.
     """
 
-    def __init__(self, exercise):
-        self.exercise, self.parts = exercise, exercise.parts
+    def __init__(self, exercise, project=None):
+        self.exercise, self.parts, self.project = exercise, exercise.parts, project
         self.counts = {}  # group to outcomes; a group is the index of a part, "own" or "earlier"
         self.told = 0  # how many parts have had their line
         self.failed, self.skipped, self.printed = [], [], {}
@@ -129,4 +132,6 @@ class Verdict:
         others = [line for line in said if line.startswith(NOT_A_CAUSE)]
         says = "The browser's console says: {}".format
         lines = [*map(says, causes), *first.reason.splitlines(), *map(says, others)]
+        if self.project:
+            lines += comparing.places(self.project, self.exercise)
         return f"Fix this first: {first.words}", lines

@@ -53,10 +53,11 @@ def why_not(fixtures, has_tabs):
 class PageTeller(Teller):
     """Tells the outcome of each check to the page, with the verdict's words."""
 
-    def __init__(self, exercise, post, watch, has_tabs):
+    def __init__(self, exercise, project, post, watch, has_tabs):
         super().__init__(None)
+        self.project = project
         self.post, self.watch, self.has_tabs = post, watch, has_tabs
-        self.verdict = Verdict(exercise)
+        self.verdict = Verdict(exercise, Path(project))
         self.waiting, self.current, self.left_out, self.heard = [], "", [], []
         self.is_ended = False
 
@@ -148,8 +149,7 @@ def check(id, project, post, watch, has_tabs=False, thorough=False):
     import pytest_asyncio.plugin
 
     exercise = find_exercise(id)
-    teller = PageTeller(exercise, post, watch, has_tabs)
-    teller.project = project
+    teller = PageTeller(exercise, project, post, watch, has_tabs)
     watch.on_stuck = teller.end
     watch.watch(project)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"

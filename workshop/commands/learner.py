@@ -258,7 +258,7 @@ def tell_and_report(exercise, checks):
     from workshop import reporting
 
     seen = []
-    passes = tell(exercise, (seen.append(check) or check for check in checks))
+    passes = tell(exercise, (seen.append(check) or check for check in checks), FOLDER)
     if address := reporting.report(exercise.id, seen):
         click.echo(f"Reporting this to the board at {address}. To stop: {COMMAND} leave")
     elif address := reporting.ended():

@@ -25,9 +25,9 @@ def say(outcome, words):
     click.secho(f"{sign(outcome)} {words}", fg=COLOURS[outcome])
 
 
-def tell(exercise, checks):
-    """Print checks as they come, then what to fix first; returns whether all pass."""
-    telling = Telling(exercise)
+def tell(exercise, checks, project=None):
+    """Print checks of a project as they come, then what to fix first; returns whether all pass."""
+    telling = Telling(exercise, project)
     for check in checks:
         telling.hear(check)
     return telling.end()
@@ -43,8 +43,8 @@ def tell_page(exercise):
 class Telling:
     """A verdict, as it is printed."""
 
-    def __init__(self, exercise):
-        self.exercise, self.verdict = exercise, Verdict(exercise)
+    def __init__(self, exercise, project):
+        self.exercise, self.verdict = exercise, Verdict(exercise, project)
 
     def hear(self, check):
         """Count a check, and show it if it matters by itself."""

@@ -1,0 +1,204 @@
+"""Where a project differs from the solution that is most like it, told in words.
+
+Of the right ways to write an exercise, its solution and the variants, the most similar one counts.
+A project that is written in another way than all of them is not compared.
+"""
+
+import re
+from collections import Counter
+from contextlib import suppress
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from workshop.reading import statements
+
+MOST_PLACES = 3  # that differ: if there are more, the project is written in another way
+MOST_TOLD = 2
+MOST_WORDS = 4  # of a line, that are told
+LONGEST = 70  # characters of a line that are shown
+# Of the words of a function and of a line, so that one is compared with another.
+LEAST_ALIKE, LEAST_ALIKE_LINES = 0.45, 0.4
+WORDS = re.compile(r"\"[^\"]*\"|'[^']*'|[\w.$]*[\w$]")
+SYMBOLS = re.compile(r"[^\s\w]+")
+
+
+class Place(NamedTuple):
+    """A place in a file that differs."""
+
+    line: int
+    why: str  # what the solution has there; the sentence begins with "it"
+    words: int = 1  # that differ
+
+
+def places(project, exercise):
+    """Say where the files of a project differ from a solution: sentences, none if that is unclear.
+
+    What a learner has not written yet, such as a whole function, is left out.
+    """
+    found = []
+    for name in exercise.solution:
+        with suppress(OSError, ValueError, SyntaxError, RecursionError):
+            text = (project / name).read_text(encoding="utf-8")
+            lines = text.splitlines()
+            for place in differences(name, text, exercise):
+                found.append(in_words(name, lines, place))
+    return found[:MOST_TOLD] if len(found) <= MOST_PLACES else []
+
+
+def in_words(name, lines, place):
+    """A place that differs, as a sentence."""
+    code = lines[place.line - 1].strip()
+    code = code if len(code) <= LONGEST else f"{code[:LONGEST]}…"
+    return f"The solution differs at {name}, line {place.line}, `{code}`: it {place.why}."
+
+
+def differences(name, text, exercise):
+    """The places in which a file differs from the most similar of the right ones."""
+    right = [exercise.solution, *(one.applied_to(exercise.solution) for one in exercise.variants)]
+    texts = dict.fromkeys(files[name].decode() for files in right if name in files)
+    if text in texts:
+        return []
+    found = [
+        compare(statements(name, text, inlines), statements(name, theirs, inlines))
+        for theirs in texts
+        for inlines in (False, True)
+    ]
+    return min(found, key=lambda result: result[1])[0]
+
+
+def blocks(statements):
+    """The statements by the number of their block."""
+    found = {0: []}
+    for one in statements:
+        found.setdefault(one.block, []).append(one)
+    return found
+
+
+def keys(statements):
+    """What counts of some statements, depth and text."""
+    return [one.key for one in statements]
+
+
+def words_of(*statements):
+    """The words of some statements; each of a project's own names is _."""
+    return [word for one in statements for word in WORDS.findall(one.key[1])]
+
+
+def alike(mine, theirs):
+    """How alike the words of two lists of statements are, from 0 to 1."""
+    return SequenceMatcher(None, words_of(*mine), words_of(*theirs), autojunk=False).ratio()
+
+
+def pairs(mine, theirs):
+    """The blocks of two files that belong together, and those that are left of each."""
+    mine, theirs = blocks(mine), blocks(theirs)
+    found = [(mine.pop(0), theirs.pop(0))]
+    ratios = {(a, b): alike(mine[a], theirs[b]) for a in mine for b in theirs}
+    for a, b in sorted(ratios, key=ratios.get, reverse=True):
+        if a in mine and b in theirs and ratios[a, b] >= LEAST_ALIKE:
+            found.append((mine.pop(a), theirs.pop(b)))
+    return (
+        found,
+        [one for part in mine.values() for one in part],
+        [one for part in theirs.values() for one in part],
+    )
+
+
+def compare(mine, theirs):
+    """The places in which one file differs from another, and how many words do."""
+    found, same = [], []
+    paired, only_mine, only_theirs = pairs(mine, theirs)
+    for ours, others in paired:
+        opcodes = SequenceMatcher(None, keys(ours), keys(others), autojunk=False).get_opcodes()
+        for kind, a, b, c, d in opcodes:
+            if kind == "equal":
+                same += zip(ours[a:b], others[c:d], strict=True)
+            elif any(one.block for one in ours) or not is_elsewhere(
+                ours[a:b], others[c:d], ours, others
+            ):
+                found += different(ours, a, b, others[c:d], others)
+    if not only_mine:
+        found = found or names_differ(same)
+    elif only_theirs:  # the same may be done in another way
+        found = []
+    words = len(words_of(*only_mine, *only_theirs))
+    return found, sum(place.words for place in found) + words
+
+
+def is_elsewhere(mine, theirs, ours, others):
+    """Whether these statements stand in both, in another order."""
+    return set(keys(mine)) <= set(keys(others)) and set(keys(theirs)) <= set(keys(ours))
+
+
+def different(ours, start, end, theirs, others):
+    """The places of a difference: statements of ours, and what stands in their place."""
+    found, theirs = [], list(theirs)
+    # Where the solution has more, that is after a line of ours, or before the first one.
+    line, side = (
+        (ours[start - 1].line, "after") if start else (ours[0].line if ours else 1, "before")
+    )
+    for one in ours[start:end]:
+        ratios = [alike([one], [other]) for other in theirs]
+        best = max(range(len(theirs)), key=ratios.__getitem__, default=None)
+        if best is not None and ratios[best] >= LEAST_ALIKE_LINES:
+            found += missing(theirs[:best], line, side)
+            found.append(changed(one, theirs[best]))
+            del theirs[: best + 1]
+        else:
+            is_there = one.key[1] in [text for _, text in keys(others)]
+            why = "has this line elsewhere" if is_there else "doesn't have this line"
+            found.append(Place(one.line, why, len(words_of(one))))
+        line, side = one.line, "after"
+    return found + missing(theirs, line, side)
+
+
+def missing(theirs, line, side):
+    """The place before or after a line where the solution has some more."""
+    if not theirs:
+        return []
+    words = words_of(*theirs)
+    count = "one more line" if len(theirs) == 1 else f"{len(theirs)} more lines"
+    apis = [word for word in words if "." in word and word.strip("_.")]
+    names = f", with {listed(apis)}" if apis else ""
+    return [Place(line, f"has {count} {side} it{names}", len(words))]
+
+
+def changed(mine, theirs):
+    """The place where two statements differ."""
+    if mine.key[1] == theirs.key[1]:
+        return Place(mine.line, "indents this line differently")
+    for pattern in (WORDS, SYMBOLS):
+        ours, others = (Counter(pattern.findall(one.key[1])) for one in (mine, theirs))
+        left, right = list((ours - others).elements()), list((others - ours).elements())
+        if left or right:
+            break
+    count = max(1, len(left) + len(right))
+    left, right = ([w for w in words if w.strip("_.")] for words in (left, right))
+    if max(len(left), len(right)) > MOST_WORDS or not (left or right):
+        why = "has something else there"
+    elif not right:
+        why = f"doesn't have {listed(left)} there"
+    else:
+        why = f"has {listed(right)} there" + (f", not {listed(left)}" if left else "")
+    return Place(mine.line, why, count)
+
+
+def listed(words):
+    """Words, quoted, with commas between them."""
+    return ", ".join(f"`{word.lstrip('_.')}`" for word in dict.fromkeys(words))
+
+
+def names_differ(same):
+    """The places where a name is used for something else than in the solution."""
+    uses = {}  # a name of the solution, where it is used, to how often each of ours stands for it
+    for mine, theirs in same:
+        for name, other in zip(mine.names, theirs.names, strict=True):
+            uses.setdefault((other, theirs.block), Counter())[name] += 1
+    found = []
+    for mine, theirs in same:
+        for name, other in zip(mine.names, theirs.names, strict=True):
+            usual = uses[other, theirs.block].most_common(1)[0][0]
+            if name != usual:
+                why = f"has what you call `{usual}` there, not `{name}`"
+                found.append(Place(mine.line, why))
+    return found

@@ -1,0 +1,330 @@
+"""The statements of a project's files, written so that those of two projects can be compared.
+
+A name that a project has chosen itself stands between ‹ and ›. Left out is what makes no difference
+when the code runs: comments, types, quotes, and empty lines.
+"""
+
+import ast
+import re
+import tomllib
+from functools import cache, partial
+from html.parser import HTMLParser
+from typing import NamedTuple
+
+OWN = re.compile(r"‹([^›]*)›")
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+LEFT_OUT = {"pass", "return", "return None"}
+
+
+class Statement(NamedTuple):
+    """One statement, or the first line of one that has others inside."""
+
+    line: int
+    depth: int  # how many others it is inside of
+    text: str  # `‹queue›.put_nowait(‹message›)`
+    block: int = 0  # the number of the statement at the left margin that it is in; 0 if in none
+
+    @property
+    def key(self):
+        """What two statements have in common that do the same."""
+        return self.depth, OWN.sub("_", self.text)
+
+    @property
+    def names(self):
+        """The names in it that the project has chosen."""
+        return OWN.findall(self.text)
+
+
+@cache
+def statements(name, text, inlines=False):
+    """The statements of a file, by its name; raises ValueError or SyntaxError if it has an error.
+
+    With `inlines`, a variable that is used once, in the statement after it, is left out.
+    """
+    suffix = name.rpartition(".")[2]
+    readers = {
+        "py": partial(of_python, inlines=inlines),
+        "js": of_script,
+        "html": of_page,
+        "Pipfile": of_pipfile,
+    }
+    return in_blocks(readers[suffix](text)) if suffix in readers else []
+
+
+def in_blocks(found):
+    """The same statements, with the number of their block; a decorator belongs to what follows."""
+    block, is_decorated, numbered = 0, False, []
+    for one, following in zip(found, [*found[1:], None], strict=False):
+        is_decorator = one.text.startswith("@")
+        opens = is_decorator or (following is not None and following.depth > 0)
+        if one.depth == 0:
+            block += opens and not is_decorated
+            is_decorated = is_decorator
+        numbered.append(one._replace(block=block) if one.depth or opens else one)
+    return numbered
+
+
+# ---- Python
+
+
+class Marker(ast.NodeTransformer):
+    """Marks a project's own names, and writes those of packages in full."""
+
+    def __init__(self, tree):
+        nodes = list(ast.walk(tree))
+        self.full = {}
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = getattr(node, "module", "")
+                prefix = "" if module in ("", "quart") else f"{module}."
+                self.full |= {n.asname or n.name: f"{prefix}{n.name}" for n in node.names}
+        made = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        made |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        made |= {node.name for node in nodes if isinstance(node, FUNCTIONS | ast.ClassDef)}
+        made |= {n.name for n in nodes if isinstance(n, ast.ExceptHandler) and n.name}
+        self.own = made - set(self.full)
+        inside = [n for c in nodes if isinstance(c, ast.ClassDef) for n in ast.walk(c)]
+        self.parts = {node.name for node in inside if isinstance(node, FUNCTIONS)}
+        self.parts |= {
+            node.attr
+            for node in inside
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
+        }
+
+    def marked(self, name):
+        return f"‹{name}›" if name in self.own else self.full.get(name, name)
+
+    def visit_Name(self, node):
+        node.id = self.marked(node.id)
+        return node
+
+    def visit_Attribute(self, node):
+        self.generic_visit(node)
+        node.attr = f"‹{node.attr}›" if node.attr in self.parts else node.attr
+        return node
+
+    def visit_arg(self, node):
+        node.arg, node.annotation = self.marked(node.arg), None
+        return node
+
+    def visit_function(self, node):
+        self.generic_visit(node)
+        node.name, node.returns = self.marked(node.name), None
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_function
+
+    def visit_ClassDef(self, node):
+        self.generic_visit(node)
+        node.name = self.marked(node.name)
+        return node
+
+    def visit_AnnAssign(self, node):
+        self.generic_visit(node)
+        return (
+            ast.copy_location(ast.Assign([node.target], node.value), node) if node.value else None
+        )
+
+    def visit_JoinedStr(self, node):
+        self.generic_visit(node)
+        values = [getattr(one, "value", one) for one in node.values]
+        parts = [ast.Constant(one) if isinstance(one, str) else one for one in values]
+        return ast.copy_location(ast.Call(ast.Name("f"), parts, []), node)
+
+    def visit_Constant(self, node):
+        if not isinstance(node.value, str):
+            return node
+        # A text for people may have other words, and a variable in a path another name.
+        text = "…" if " " in node.value.strip() else re.sub(r"<\w+>", "<…>", node.value)
+        return ast.copy_location(ast.Constant(text), node)
+
+
+def of_python(text, inlines):
+    """The statements of a file of Python."""
+    tree = ast.parse(text)
+    for owner in ast.walk(tree) if inlines else ():
+        for node in ast.walk(owner) if isinstance(owner, FUNCTIONS) else ():
+            for field in ("body", "orelse", "finalbody"):
+                if isinstance(block := getattr(node, field, None), list):
+                    inline(block, owner)
+    return flat(Marker(tree).visit(tree).body, 0)
+
+
+def inline(block, owner):
+    """Where a name is used just once, in the statement after, put in its place what it is."""
+    names = [node.id for node in ast.walk(owner) if isinstance(node, ast.Name)]
+    for index in range(len(block) - 2, -1, -1):
+        match block[index]:
+            case ast.Assign([ast.Name(name)], value) if names.count(name) == 2:
+                if put_in(block[index + 1], name, value):
+                    del block[index]
+
+
+def put_in(node, name, value):
+    """Put a value in the place of a name in a statement, not in those inside of it; was it done?"""
+    for field, old in ast.iter_fields(node):
+        for at, item in enumerate(old) if isinstance(old, list) else [(None, old)]:
+            if isinstance(item, ast.Name) and item.id == name:
+                if at is None:
+                    setattr(node, field, value)
+                else:
+                    old[at] = value
+                return True
+            is_part = isinstance(item, ast.AST) and not isinstance(item, ast.stmt)
+            if is_part and put_in(item, name, value):
+                return True
+    return False
+
+
+def flat(nodes, depth):
+    """Statements, each before those that are inside of it."""
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue  # a docstring
+        for decorator in getattr(node, "decorator_list", []):
+            found.append(Statement(decorator.lineno, depth, f"@{ast.unparse(decorator)}"))
+            node.decorator_list = []
+        inner = [(field, getattr(node, field, [])) for field in ("body", "handlers")]
+        inner += [(field, getattr(node, field, [])) for field in ("orelse", "finalbody")]
+        inner = [(field, one) for field, one in inner if isinstance(one, list)]
+        for field, _ in inner:
+            if hasattr(node, field):
+                setattr(node, field, [])
+        text = "try:" if isinstance(node, ast.Try) else ast.unparse(node)
+        if text not in LEFT_OUT:
+            found.append(Statement(node.lineno, depth, text))
+        for field, statements in inner:
+            if statements and field in ("orelse", "finalbody"):
+                word = {"orelse": "else:", "finalbody": "finally:"}[field]
+                found.append(Statement(statements[0].lineno - 1, depth, word))
+            found += flat(statements, depth + (field != "handlers"))
+    return found
+
+
+# ---- JavaScript
+
+TOKEN = re.compile(
+    r"//[^\n]*|/\*.*?\*/|`(?:\\.|[^`\\])*`|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
+    r"|[\w$]+|=>|[=!]==?|&&|\|\||\n|[^\s\w]",
+    re.DOTALL,
+)
+MADE = (r"\b(?:const|let|var|function|class)\s+([\w$]+)", r"([\w$]+)\s*=>")
+MADE_MANY = (
+    r"\(([\w$\s,]*)\)\s*=>",
+    r"\bfunction\b\s*[\w$]*\s*\(([\w$\s,]*)\)",
+    r"catch\s*\((\w+)\)",
+)
+# Two ways to write the same.
+SAME = (
+    (r"\bgetElementById \( \"", 'querySelector ( "#'),
+    (r"\. on(\w+) = ", r'. addEventListener ( "\1" , '),
+    (r"\binnerText\b", "textContent"),
+    (r"\bappendChild\b", "append"),
+    (r"^(const|let|var) ", ""),
+    (r"===", "=="),
+    (r"!==", "!="),
+)
+
+
+def of_script(text):
+    """The statements of a script."""
+    own = {name for pattern in MADE for name in re.findall(pattern, text)}
+    lists = [names for pattern in MADE_MANY for names in re.findall(pattern, text)]
+    own |= {name.strip() for names in lists for name in names.split(",")}
+    found, tokens, line, began, depth, parens, extra = [], [], 1, 1, 0, 0, 0
+
+    def end():
+        nonlocal tokens, extra
+        words = " ".join(tokens)
+        for pattern, replacement in SAME:
+            words = re.sub(pattern, replacement, words)
+        if words.strip(" );,"):
+            found.append(Statement(began, depth + extra, words.strip(" ;").replace(" . ", ".")))
+        extra = 1 if tokens[:1] in (["if"], ["else"], ["for"], ["while"]) else 0
+        tokens = []
+
+    opened = []  # how deep in parentheses each { stands
+    for match in TOKEN.finditer(text):
+        token = match[0]
+        line_here = line
+        line += token.count("\n")
+        if token.startswith(("//", "/*")):
+            continue
+        if token == "\n":
+            goes_on = re.match(r"\s*[.?:&|+]", text[match.end() :])
+            if tokens and parens == (opened[-1] if opened else 0) and not goes_on:
+                end()
+            continue
+        if not tokens:
+            began = line_here
+        if token == "{" and not is_object(tokens):
+            end()
+            extra = 0
+            opened.append(parens)
+            depth += 1
+        elif token == "}" and opened:
+            if tokens:
+                end()
+            parens, depth, extra = opened.pop(), depth - 1, 0
+        elif token == ";" and parens == (opened[-1] if opened else 0):
+            end()
+        else:
+            parens += (token in "([") - (token in ")]")
+            is_name = token in own and tokens[-1:] != ["."]
+            tokens.append(f"‹{token}›" if is_name else quoted(token, own))
+            is_head = tokens[0] in ("if", "for", "while") and token == ")"
+            if is_head and parens == (opened[-1] if opened else 0):
+                if not re.match(r"\s*\{", text[match.end() :]):
+                    end()
+    if tokens:
+        end()
+    return found
+
+
+def is_object(tokens):
+    """Whether a { after these tokens begins an object and not a block."""
+    return bool(tokens) and (tokens[-1] in ("=", "(", ",", "[", ":", "return"))
+
+
+def quoted(token, own):
+    """A token; a text always has the same quotes, and own names in it are marked."""
+    if token[0] == "`" and "${" in token:
+        return re.sub(r"(?<=\$\{)[\w$]+", lambda m: f"‹{m[0]}›" if m[0] in own else m[0], token)
+    return f'"{token[1:-1]}"' if token[0] in "'`" and '"' not in token[1:-1] else token
+
+
+# ---- Pages and the Pipfile
+
+
+class Tags(HTMLParser):
+    """Notes each start tag of a page, its attributes in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        words = [name if value is None else f'{name}="{value}"' for name, value in attributes]
+        text = re.sub(r"\s*([{}(),=])\s*", r"\1", " ".join([tag, *sorted(words)]).replace("'", '"'))
+        self.found.append(Statement(self.getpos()[0], 0, text))
+
+
+def of_page(text):
+    """The start tags of a page."""
+    tags = Tags()
+    tags.feed(text)
+    return tags.found
+
+
+def of_pipfile(text):
+    """The lines of a Pipfile."""
+    found = []
+    for section, table in tomllib.loads(text).items():
+        for key, value in table.items() if isinstance(table, dict) else ():
+            lines = enumerate(text.splitlines(), 1)
+            line = next((n for n, one in lines if one.strip(" \"'").startswith(key)), 1)
+            found.append(Statement(line, 0, f"[{section}] {key} = {value!r}"))
+    return sorted(found, key=lambda one: one.text)
