@@ -18,6 +18,28 @@ new MutationObserver(() => {
   if (text && text !== states.at(-1)) states.push(text);
 }).observe(document, {subtree: true, childList: true, characterData: true});
 """
+# And what it did with its socket and its listeners that has no effect.
+WATCH_LISTENERS = """
+window.openedSockets = [];
+window.idleListeners = [];
+window.WebSocket = new Proxy(WebSocket, { construct(made, given) {
+  const socket = new made(...given);
+  openedSockets.push(socket);
+  return socket;
+}});
+const add = EventTarget.prototype.addEventListener;
+EventTarget.prototype.addEventListener = function (type, listener, ...options) {
+  if (listener === undefined) {
+    idleListeners.push(`gives no function to addEventListener("${type}", …): ` +
+      "the name of a function stands there without ()");
+  }
+  if (openedSockets.includes(this) && !(`on${type}` in this)) {
+    idleListeners.push(`listens to "${type}", which a socket does not have: ` +
+      'its events are "open", "message", "close" and "error"');
+  }
+  return add.call(this ?? window, type, listener, ...options);
+};
+"""
 WATCH_SOCKET = """
 window.sockets = [];
 window.WebSocket = class extends EventTarget {
@@ -82,6 +104,8 @@ def describe(error):
         message += (
             ": no element was found, so is the selector right, and is the script loaded with defer?"
         )
+    if re.search(r"undefined \(reading '(preventDefault|data|target)'\)", message):
+        message += ": a listener is only named when it is added, and not called with ()"
     return f"{where[1]}, line {where[2]}: {message}" if where else message
 
 
@@ -92,6 +116,7 @@ async def open_page(context, url):
     page.on("websocket", partial(note_socket, page))
     page.on("load", count_load)
     await page.add_init_script(WATCH_STATE)
+    await page.add_init_script(f"(() => {{{WATCH_LISTENERS}}})();")
     await load(page, url)
     return page
 

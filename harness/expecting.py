@@ -8,8 +8,10 @@ from harness.patience import within
 
 NAMES = {"textbox": "text box", "listitem": "list item"}  # of roles; the others are words
 
-# What scripts have added to elements, and the names of all that those have.
-ADDED = """() => [...document.querySelectorAll("*")].flatMap((element) => {
+# What scripts have added to elements and sockets, and the names of all that those have.
+ADDED = """() => [
+  ...document.querySelectorAll("*"), ...(window.openedSockets ?? [])
+].flatMap((element) => {
   const names = [];
   for (const name in element) if (!Object.hasOwn(element, name)) names.push(name);
   return Object.keys(element).map((key) => [key, names]);
@@ -17,14 +19,17 @@ ADDED = """() => [...document.querySelectorAll("*")].flatMap((element) => {
 
 
 async def misspelled(page):
-    """Say which property of an element a script has misspelled: a sentence, or ""."""
-    all_added = []
+    """Say what a script has misspelled or does in vain: a sentence, or ""."""
+    all_added, idle = [], []
     with suppress(Exception):  # a script without an end, or a page that is closed
+        idle = await within(1, page.evaluate("window.idleListeners ?? []"))
         all_added = await within(1, page.evaluate(ADDED))
+    if idle:
+        return f"\nThe script {idle[0]}."
     for added, names in all_added:
         if found := get_close_matches(added.lower(), map(str.lower, names), 1, 0.8):
             meant = next(name for name in names if name.lower() == found[0])
-            return f" A script sets .{added} of an element: is it .{meant}?"
+            return f"\nA script sets .{added}: is it .{meant}?"
     return ""
 
 

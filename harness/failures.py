@@ -14,6 +14,11 @@ from harness.redirects import REDIRECTS, Redirected, redirected
 from harness.remembering import meanwhile, never_started
 from harness.sources import hides_a_name, keeps_websocket
 
+# A handler that waits for its own client's next message, and for nothing else.
+ONLY_RECEIVES = re.compile(
+    r"(this client's handler waits in [^`;]*`[^`]*\.receive\(\)[^`]*`)(?! and in )"
+)
+
 
 class NoApp:
     """In place of an app that cannot be loaded: whoever uses it is told why."""
@@ -85,6 +90,8 @@ def why_it_returned(app, path, sent):
     with suppress(Exception):  # whatever there is no source of
         endpoint, _ = app.url_map.bind("localhost").match(path, websocket=True)
         source = inspect.getsource(app.view_functions[endpoint])
+        if re.search(r"^\s*(asyncio\.)?gather\(", source, re.M):
+            return ": the handler returned, since `gather(…)` is not awaited"
         if re.search(r"^\s*(async\s+)?(while|for)\b", source, re.M):
             after = " after an empty message: does `while` test the message" if sent == "" else ""
             return f": the handler returned{after or ', though it has a loop: what ends it'}?"
@@ -149,9 +156,11 @@ def no_message(client):
         speaker = name or "the client"
         sent = "" if client.sent is None else f" after {speaker} sent {client.sent!r:.40}"
         kept = [found for text in sources(client.app) if (found := keeps_websocket(text))]
-        way = way_to(client)
+        way, places = way_to(client), meanwhile(client=client)
         hint = f": {kept[0] if kept else way}" if kept or way else ""
-        why = f"{sent}{hint}{'' if kept else meanwhile(client=client)}"
+        if " put into" in way and "not put into" not in way:
+            places = ONLY_RECEIVES.sub(r"\1, and sends nothing before this client speaks", places)
+        why = f"{sent}{hint}{'' if kept else places}"
     where = f"for {name} on {client.path}" if name else f"on {client.path}"
     return AssertionError(f"no message arrived {where} within {patience.DEADLINE} s{why}")
 

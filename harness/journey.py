@@ -153,7 +153,9 @@ def way_of(message, client, clients, has_queues):
         hint = ", though others were, so a loop around receive() may be missing" if before else ""
         return f"{shown} was not received by the app{hint}"
     elif has_queues:
-        parts.append("not put into any queue")
+        alone = got and len(clients) == 1
+        hint = " (is the client that sent it left out?)" if alone else ""
+        parts.append(f"not put into any queue{hint}")
     elif not got:
         return ""
     sent = {one.where for one in about(message, events, "sent")}

@@ -16,9 +16,11 @@ MOST_PLACES = 3  # that differ: if there are more, the project is written in ano
 MOST_TOLD = 2
 MOST_WORDS = 4  # of a line, that are told
 LONGEST = 70  # characters of a line that are shown
+LONGEST_FILE = 20_000  # characters of a file that is compared
 # Of the words of a function and of a line, so that one is compared with another.
 LEAST_ALIKE, LEAST_ALIKE_LINES = 0.45, 0.4
 WORDS = re.compile(r"\"[^\"]*\"|'[^']*'|[\w.$]*[\w$]")
+BLOCKS = {"async", "else", "except", "finally", "for", "if", "try", "while", "with"}
 SYMBOLS = re.compile(r"[^\s\w]+")
 
 
@@ -35,12 +37,17 @@ def places(project, exercise):
 
     What a learner has not written yet, such as a whole function, is left out.
     """
-    found = []
-    for name in exercise.solution:
+    found, solution = [], exercise.solution
+    ways = [solution, *(variant.applied_to(solution) for variant in exercise.variants)]
+    for name in solution:
+        texts = list(dict.fromkeys(way[name].decode() for way in ways if name in way))
         with suppress(OSError, ValueError, SyntaxError, RecursionError):
             text = (project / name).read_text(encoding="utf-8")
+            if text in texts or not text.strip() or len(text) > LONGEST_FILE:
+                continue
+            may_lack = bool(exercise.parts) and name.endswith(".py")
             lines = text.splitlines()
-            for place in differences(name, text, exercise):
+            for place in differences(name, text, texts, may_lack):
                 found.append(in_words(name, lines, place))
     return found[:MOST_TOLD] if len(found) <= MOST_PLACES else []
 
@@ -52,15 +59,11 @@ def in_words(name, lines, place):
     return f"The solution differs at {name}, line {place.line}, `{code}`: it {place.why}."
 
 
-def differences(name, text, exercise):
-    """The places in which a file differs from the most similar of the right ones."""
-    right = [exercise.solution, *(one.applied_to(exercise.solution) for one in exercise.variants)]
-    texts = dict.fromkeys(files[name].decode() for files in right if name in files)
-    if text in texts:
-        return []
+def differences(name, text, ways, may_lack):
+    """The places in which the text of a file differs from the most similar of the right ones."""
     found = [
-        compare(statements(name, text, inlines), statements(name, theirs, inlines))
-        for theirs in texts
+        compare(*(statements(name, one, inlines) for one in (text, way)), may_lack)
+        for way in ways
         for inlines in (False, True)
     ]
     return min(found, key=lambda result: result[1])[0]
@@ -104,8 +107,12 @@ def pairs(mine, theirs):
     )
 
 
-def compare(mine, theirs):
-    """The places in which one file differs from another, and how many words do."""
+def compare(mine, theirs, may_lack=False):
+    """The places in which one file differs from another, and how many words do.
+
+    If the first one may lack lines at the left margin, that they are missing doesn't count: of an
+    exercise that has parts, some may not be begun.
+    """
     found, same = [], []
     paired, only_mine, only_theirs = pairs(mine, theirs)
     for ours, others in paired:
@@ -113,10 +120,10 @@ def compare(mine, theirs):
         for kind, a, b, c, d in opcodes:
             if kind == "equal":
                 same += zip(ours[a:b], others[c:d], strict=True)
-            elif any(one.block for one in ours) or not is_elsewhere(
-                ours[a:b], others[c:d], ours, others
-            ):
-                found += different(ours, a, b, others[c:d], others)
+            else:
+                places = different(ours, a, b, others, c, d)
+                is_at_margin = not any(one.block for one in others)
+                found += [] if may_lack and is_at_margin and a == b else places
     if not only_mine:
         found = found or names_differ(same)
     elif only_theirs:  # the same may be done in another way
@@ -125,41 +132,38 @@ def compare(mine, theirs):
     return found, sum(place.words for place in found) + words
 
 
-def is_elsewhere(mine, theirs, ours, others):
-    """Whether these statements stand in both, in another order."""
-    return set(keys(mine)) <= set(keys(others)) and set(keys(theirs)) <= set(keys(ours))
-
-
-def different(ours, start, end, theirs, others):
-    """The places of a difference: statements of ours, and what stands in their place."""
-    found, theirs = [], list(theirs)
+def different(ours, a, b, others, c, d):
+    """The places of a difference: statements of ours from a to b, of others from c to d."""
+    found, theirs = [], others[c:d]
+    texts, other_texts = (Counter(one.key[1] for one in part) for part in (ours, others))
+    lacking, extra = other_texts - texts, texts - other_texts
+    has_order = any(one.block for one in ours)  # which at the left margin makes no difference
     # Where the solution has more, that is after a line of ours, or before the first one.
-    line, side = (
-        (ours[start - 1].line, "after") if start else (ours[0].line if ours else 1, "before")
-    )
-    for one in ours[start:end]:
+    line, side = (ours[a - 1].line, "after") if a else (ours[0].line if ours else 1, "before")
+    for one in ours[a:b]:
         ratios = [alike([one], [other]) for other in theirs]
         best = max(range(len(theirs)), key=ratios.__getitem__, default=None)
         if best is not None and ratios[best] >= LEAST_ALIKE_LINES:
-            found += missing(theirs[:best], line, side)
+            found += missing(theirs[:best], line, side, lacking)
             found.append(changed(one, theirs[best]))
             del theirs[: best + 1]
-        else:
-            is_there = one.key[1] in [text for _, text in keys(others)]
-            why = "has this line elsewhere" if is_there else "doesn't have this line"
-            found.append(Place(one.line, why, len(words_of(one))))
+        elif one.key[1] in extra:
+            found.append(Place(one.line, "doesn't have this line", len(words_of(one))))
+        elif has_order:
+            found.append(Place(one.line, "has this line elsewhere"))
         line, side = one.line, "after"
-    return found + missing(theirs, line, side)
+    return found + missing(theirs, line, side, lacking)
 
 
-def missing(theirs, line, side):
-    """The place before or after a line where the solution has some more."""
+def missing(theirs, line, side, lacking):
+    """The place before or after a line where the solution has some more, of those lacking."""
+    theirs = [one for one in theirs if one.key[1] in lacking]
     if not theirs:
         return []
     words = words_of(*theirs)
     count = "one more line" if len(theirs) == 1 else f"{len(theirs)} more lines"
-    apis = [word for word in words if "." in word and word.strip("_.")]
-    names = f", with {listed(apis)}" if apis else ""
+    telling = [word for word in words if ("." in word and word.strip("_.")) or word in BLOCKS]
+    names = f", with {listed(telling)}" if telling else ""
     return [Place(line, f"has {count} {side} it{names}", len(words))]
 
 
@@ -174,7 +178,9 @@ def changed(mine, theirs):
             break
     count = max(1, len(left) + len(right))
     left, right = ([w for w in words if w.strip("_.")] for words in (left, right))
-    if max(len(left), len(right)) > MOST_WORDS or not (left or right):
+    if not (left or right) and ours.total() != others.total():
+        why = f"has one {'more name' if others.total() > ours.total() else 'name fewer'} there"
+    elif max(len(left), len(right)) > MOST_WORDS or not (left or right):
         why = "has something else there"
     elif not right:
         why = f"doesn't have {listed(left)} there"

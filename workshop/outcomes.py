@@ -25,8 +25,8 @@ def stuck(name, line):
     """Say that code at a line of a file has been busy for too long."""
     return (
         f"{name}, line {line}: after {BUSY} s the code is still busy here: is there a loop without "
-        "an end, or a call that blocks, such as time.sleep or a queue.Queue's get? Meanwhile, "
-        "nobody else is served."
+        "an end, or a call that blocks, such as time.sleep or a queue.Queue's get, in place of "
+        "asyncio's own? Meanwhile, nobody else is served."
     )
 
 

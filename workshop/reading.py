@@ -67,6 +67,11 @@ def in_blocks(found):
 # ---- Python
 
 
+# Two ways to write a route.
+GET = re.compile(r"\.route\(('[^']*')\)")
+ROUTE = re.compile(r"\.route\(('[^']*'), methods=\['(\w+)'\]\)")
+
+
 class Marker(ast.NodeTransformer):
     """Marks a project's own names, and writes those of packages in full."""
 
@@ -124,6 +129,19 @@ class Marker(ast.NodeTransformer):
         return (
             ast.copy_location(ast.Assign([node.target], node.value), node) if node.value else None
         )
+
+    def visit_BinOp(self, node):
+        """A sum of texts is the same as an f-string."""
+        self.generic_visit(node)
+        sides = [node.left, node.right]
+        is_text = [isinstance(one, ast.Constant) and isinstance(one.value, str) for one in sides]
+        is_text += [isinstance(one, ast.Call) and ast.unparse(one.func) == "f" for one in sides]
+        if not (isinstance(node.op, ast.Add) and any(is_text)):
+            return node
+        parts = []
+        for one, is_f in zip(sides, is_text[2:], strict=True):
+            parts += one.args if is_f else [one]
+        return ast.copy_location(ast.Call(ast.Name("f"), parts, []), node)
 
     def visit_JoinedStr(self, node):
         self.generic_visit(node)
@@ -185,7 +203,9 @@ def flat(nodes, depth):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue  # a docstring
         for decorator in getattr(node, "decorator_list", []):
-            found.append(Statement(decorator.lineno, depth, f"@{ast.unparse(decorator)}"))
+            text = GET.sub(r".get(\1)", ast.unparse(decorator))
+            text = ROUTE.sub(lambda found: f".{found[2].lower()}({found[1]})", text)
+            found.append(Statement(decorator.lineno, depth, f"@{text}"))
             node.decorator_list = []
         inner = [(field, getattr(node, field, [])) for field in ("body", "handlers")]
         inner += [(field, getattr(node, field, [])) for field in ("orelse", "finalbody")]

@@ -35,11 +35,11 @@ async def test_an_empty_message_comes_back(app):
 async def test_an_echo_reaches_only_its_sender(app):
     test_client = app.test_client()
     async with test_client.websocket("/ws") as alice, test_client.websocket("/ws") as bob:
-        await alice.send("from alice")
         await bob.send("from bob")
+        await alice.send("from alice")
         alices, bobs = await alice.receive(), await bob.receive()
     assert (alices, bobs) == ("echo from alice", "echo from bob"), (
-        "alice sent 'from alice' and bob sent 'from bob', at the same time; "
+        "bob sent 'from bob' and alice sent 'from alice', at the same time; "
         f"alice received {alices!r}, and bob {bobs!r}"
     )
 

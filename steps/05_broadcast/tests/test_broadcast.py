@@ -288,7 +288,10 @@ async def test_only_this_machine_can_connect_to_the_tcp_port(app, tcp_connect):
             await tcp_connect(host="127.0.0.2")
         except AssertionError:
             return  # nothing listens there
-    pytest.fail("the TCP server can be reached at 127.0.0.2, too: it should listen on 127.0.0.1")
+    pytest.fail(
+        "the TCP server can be reached at 127.0.0.2, too: it should listen on 127.0.0.1, which "
+        "start_server takes after the handler"
+    )
 
 
 async def test_the_tcp_server_starts_and_stops_with_the_app(app, tcp_connect):

@@ -101,7 +101,8 @@ async def test_typed_text_comes_back_by_button_and_by_enter(page, expect):
     box = page.get_by_role("textbox", name="Message")
     await send(page, expect, "by button")
     await shows(page, expect, "by button")
-    await expect(box, "the box should have the focus again, for the next message").to_be_focused()
+    sentence = "the box should have the focus again, for the next message: see focus()"
+    await expect(box, sentence).to_be_focused()
     await box.fill(" by  enter ")
     await box.press("Enter")
     await shows(page, expect, "by button", "by enter")
@@ -174,7 +175,10 @@ async def test_an_empty_message_is_not_sent(page, expect):
     await send(page, expect, "after it")
     after = items.filter(has_text="after it")
     await expect(after, "what is sent should come back").not_to_have_count(0)
-    sentence = "an empty message should not be sent: one item should be in the list"
+    sentence = (
+        "an empty message should not be sent (does the box have `required`, or does the script "
+        "test its value?): one item should be in the list"
+    )
     await expect(items, sentence).to_have_count(1)
 
 
@@ -198,12 +202,16 @@ async def test_the_newest_message_is_visible_unless_the_reader_has_scrolled_up(p
     scrolls = await lists.count() and await lists.first.evaluate(
         "list => list.scrollHeight > list.clientHeight"
     )
-    hint = "" if scrolls else ": no list scrolls, only the page; it takes a height and overflow-y"
+    hint = (
+        "does the script scroll only where it was at its end before?"
+        if scrolls
+        else "no list scrolls, only the page; it takes a height and overflow-y"
+    )
     await oldest.scroll_into_view_if_needed()
     await send(page, expect, "one more")
     await expect(items, "what is sent should come back").to_have_count(13)
     await expect(
-        oldest, f"the reader has scrolled up, so the list should stay where it is{hint}"
+        oldest, f"the reader has scrolled up, so the list should stay where it is: {hint}"
     ).to_be_in_viewport()
 
 

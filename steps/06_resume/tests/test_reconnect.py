@@ -112,7 +112,10 @@ async def test_after_reconnecting_the_page_waits_only_briefly_again(page_at):
         }}"""
     )
     assert waits, "the page does not connect again when its socket closes"
-    assert waits[-1] <= waits[0], f"it was connected, and then waits {waits[-1]} s to come back"
+    assert waits[-1] <= waits[0], (
+        f"it was connected, and then waits {waits[-1]} s to come back: does it count its tries "
+        "from 0 again once it is connected?"
+    )
 
 
 async def test_the_state_is_announced_only_when_it_changes(page_at):
