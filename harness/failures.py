@@ -8,11 +8,11 @@ from pathlib import Path
 from quart.testing import WebsocketResponseError
 
 from harness import journey, patience
+from harness.clues import hides_a_name, keeps_websocket, why_it_returned
 from harness.errors import describe
 from harness.loops import never_reached
 from harness.redirects import REDIRECTS, Redirected, redirected
 from harness.remembering import meanwhile, never_started
-from harness.sources import hides_a_name, keeps_websocket
 
 # A handler that waits for its own client's next message, and for nothing else.
 ONLY_RECEIVES = re.compile(
@@ -83,19 +83,6 @@ class Refused(WebsocketResponseError, AssertionError):
 
     def __str__(self):
         return self.sentence
-
-
-def why_it_returned(app, path, sent):
-    """Say why a handler may have returned: it has no loop, or something ended its loop."""
-    with suppress(Exception):  # whatever there is no source of
-        endpoint, _ = app.url_map.bind("localhost").match(path, websocket=True)
-        source = inspect.getsource(app.view_functions[endpoint])
-        if re.search(r"^\s*(asyncio\.)?gather\(", source, re.M):
-            return ": the handler returned, since `gather(…)` is not awaited"
-        if re.search(r"^\s*(async\s+)?(while|for)\b", source, re.M):
-            after = " after an empty message: does `while` test the message" if sent == "" else ""
-            return f": the handler returned{after or ', though it has a loop: what ends it'}?"
-    return ": a handler that returns ends its connection, so is there a loop?"
 
 
 class Closed(AssertionError):

@@ -1,6 +1,7 @@
 """What a project's source shows before it runs: lines that cannot be meant as they stand."""
 
 import ast
+from functools import lru_cache
 
 ROUTES = {"get", "post", "put", "patch", "delete", "route", "websocket"}
 MAKERS = {"Quart", "Blueprint"}
@@ -9,7 +10,12 @@ FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 def problem_of_source(path):
     """Say what is wrong with a line of an app's file, though Python would run it; "" if nothing."""
-    tree = parsed(path.read_bytes())
+    return problem_of(path, path.read_bytes())
+
+
+@lru_cache(maxsize=4)  # since each test loads the same app
+def problem_of(path, content):
+    tree = parsed(content)
     if problem := makes_two(tree):
         return f"{path.name}, {problem}"
     for node in ast.walk(tree):
@@ -166,35 +172,3 @@ def why_no_app(path, names):
             "`app` must be there as soon as the file is imported"
         )
     return f"{path.name} has no app: it needs a line `app = Quart(__name__)`"
-
-
-def keeps_websocket(text):
-    """Say in which line a file keeps `websocket` itself; "" if in none."""
-    for node in ast.walk(parsed(text)):
-        kept = []
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("add", "append"):
-            kept = node.args
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-            kept = [node.value]
-        if any(isinstance(one, ast.Name) and one.id == "websocket" for one in kept):
-            return (
-                f"line {node.lineno} keeps `websocket` itself, which stands for whichever client's "
-                "handler uses it: keep a queue for each client"
-            )
-    return ""
-
-
-def hides_a_name(text):
-    """Say where a function assigns to a name of its file and lacks `global`; "" if nowhere."""
-    tree = parsed(text)
-    targets = [target for one in tree.body if isinstance(one, ast.Assign) for target in one.targets]
-    names = {target.id for target in targets if isinstance(target, ast.Name)}
-    for owner in functions_in(tree):
-        nodes = list(ast.walk(owner))
-        known = {name for one in nodes if isinstance(one, ast.Global) for name in one.names}
-        for node in nodes:
-            is_new = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-            if is_new and node.id in names - known:
-                where = f"line {node.lineno}"
-                return f"{where} makes another `{node.id}`, which only `{owner.name}` sees"
-    return ""

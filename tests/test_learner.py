@@ -90,6 +90,19 @@ def test_check_tells_every_check_and_what_to_look_at_first(learner):
         assert jargon not in output
 
 
+def test_check_says_where_the_code_differs_from_the_solution(learner):
+    learner("start", "3")
+    text = find_exercise("3").solution["websocket.py"].decode()
+    code = text.replace("await websocket.send", "websocket.send")
+    (learner.folder / "websocket.py").write_text(code)
+    line = code[: code.index("websocket.send(")].count("\n") + 1
+    output = learner("check")[1]
+    assert (
+        f'  The solution differs at websocket.py, line {line}, `websocket.send(f"echo {{data}}")`: '
+        "it has `await` there.\n"
+    ) in output
+
+
 def test_a_finished_exercise_is_noted_and_the_next_one_offered(learner):
     learner("start", "2")
     for name, path in (("Pipfile", "Pipfile"), ("templates/index.html", "templates/index.html")):
