@@ -17,7 +17,7 @@ from workshop import cli, learner, site, steps
 from workshop.checking import Checker
 from workshop.commands import learner as commands
 from workshop.commands.telling import tell, tell_page
-from workshop.outcomes import Check
+from workshop.outcomes import Check, meanwhile_last
 
 ECHO, BROADCAST = steps.find_exercise("3"), steps.find_exercise("5")
 WITH_PARTS = [exercise for exercise in steps.all_exercises() if exercise.parts]
@@ -412,6 +412,15 @@ def test_a_site_that_is_served_is_named_by_its_address(capsys):
             f"To read the page of this challenge: {address}/exercises.html#challenge-03-binary\n"
         )
         server.shutdown()
+
+
+def test_where_an_app_waits_meanwhile_has_its_own_line():
+    waits = "this client's handler waits in line 3: `await f(x)` and in line 4: `g()`"
+    sentence = f"11 messages arrived (none for alice; meanwhile {waits}): does f() wait?"
+    expected = f"11 messages arrived (none for alice): does f() wait?\nMeanwhile {waits}"
+    assert meanwhile_last(sentence) == expected
+    assert meanwhile_last("nothing; meanwhile the app waits") == "nothing\nMeanwhile the app waits"
+    assert meanwhile_last("nothing arrived") == "nothing arrived"
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

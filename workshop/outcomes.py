@@ -18,6 +18,8 @@ PATIENCE = 1.4  # seconds that a test waits for the browser
 BUSY = 2  # seconds that the project's code runs without a break, after which it must be stuck
 HASTE = 1.4  # seconds spent on failed checks, after which the rest is left for later
 SILENCE = 15  # seconds without a word, after which nothing more is expected
+# It may be within parentheses, and have code between backticks.
+MEANWHILE = re.compile(r"; meanwhile ((?:`[^`]*`|\([^()]*\)|[^()`])*)")
 END_OF_PYTHON = "the code ended Python itself: is there an os._exit()?"
 
 
@@ -161,4 +163,13 @@ def reason(report):
         return "the code calls exit(), which would end the server for everyone"
     if "reading from stdin" in sentence:
         return "the code waits for input(), but a server has nobody who types"
-    return re.sub(r"^([\w.]+\.)?(AssertionError|Failed|Refused|Closed): ", "", sentence)
+    sentence = re.sub(r"^([\w.]+\.)?(AssertionError|Failed|Refused|Closed): ", "", sentence)
+    return meanwhile_last(sentence)
+
+
+def meanwhile_last(sentence):
+    """The same sentence, with where the app waits meanwhile on a line of its own."""
+    found = MEANWHILE.search(sentence)
+    if not found:
+        return sentence
+    return f"{sentence[: found.start()]}{sentence[found.end() :]}\nMeanwhile {found[1]}"
