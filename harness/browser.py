@@ -48,7 +48,12 @@ window.WebSocket = class extends EventTarget {
     sockets.push(this);
     window.connectedTo = new URL(url, location.href.replace(/^http/, "ws")).href;
   }
+  dispatchEvent(event) {
+    this[`on${event.type}`]?.(event);
+    return super.dispatchEvent(event);
+  }
   send() {}
+  close() {}
 };
 """
 

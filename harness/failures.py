@@ -12,7 +12,7 @@ from harness.clues import hides_a_name, keeps_websocket, why_it_returned
 from harness.errors import describe
 from harness.loops import never_reached
 from harness.redirects import REDIRECTS, Redirected, redirected
-from harness.remembering import meanwhile, never_started
+from harness.remembering import failed_tasks, meanwhile, never_started
 
 # A handler that waits for its own client's next message, and for nothing else.
 ONLY_RECEIVES = re.compile(
@@ -103,6 +103,8 @@ def why_so(received):
         return ": these are bytes: is a .decode() missing, which turns them into text?"
     if not isinstance(received, str):
         return ": a message is a text"
+    if received[:1] == received[-1:] == '"':
+        return ": it is in quotes, so was it sent as JSON?"
     if re.match(r"b['\"]", received):
         return ": str() doesn't turn bytes into text; .decode() does"
     with suppress(UnicodeError):
@@ -118,6 +120,8 @@ def why_other(client, heard, expected):
     if not wrong or not hasattr(client, "before"):
         return ""
     received, other = wrong[0]
+    if sorted(heard) == sorted(expected):
+        return ": does each message take the same way to everyone, to the client that sent it, too?"
     if "\n" in received and "\n" not in other:
         is_more = received.rstrip("\r\n").count("\n")
         return f": {'more than one line is' if is_more else 'the line ending is still'} in it"
@@ -125,14 +129,13 @@ def why_other(client, heard, expected):
 
 
 def no_answer(app, path, client=None):
-    hint = (
-        ": a handler that waits for anything other than its client must "
-        f"`await websocket.accept()` first{meanwhile(client=client)}"
+    never = "".join(f"; {found}" for text in sources(app) if (found := never_reached(text)))
+    why = because(app) or (
+        ": Quart does so at the first receive() or send(), or at `await websocket.accept()`, and "
+        f"the handler waits for something else before{never}{meanwhile(client=client)}"
     )
-    return AssertionError(
-        f"the handshake on {path} is not answered within {patience.DEADLINE} s"
-        f"{because(app) or hint}"
-    )
+    start = f"the handshake on {path} is not answered"
+    return AssertionError(f"{start} within {patience.DEADLINE} s{why}")
 
 
 def no_message(client):
@@ -144,10 +147,13 @@ def no_message(client):
         sent = "" if client.sent is None else f" after {speaker} sent {client.sent!r:.40}"
         kept = [found for text in sources(client.app) if (found := keeps_websocket(text))]
         way, places = way_to(client), meanwhile(client=client)
+        if "receive()" not in places.partition(", those of other")[0]:  # so it is not that
+            way = way.replace(journey.ONCE, "")
+        failed = failed_tasks(getattr(client.app, "clients", []))
         hint = f": {kept[0] if kept else way}" if kept or way else ""
         if " put into" in way and "not put into" not in way:
             places = ONLY_RECEIVES.sub(r"\1, and sends nothing before this client speaks", places)
-        why = f"{sent}{hint}{'' if kept else places}"
+        why = f"{sent}{hint}{failed}{'' if kept else places}"
     where = f"for {name} on {client.path}" if name else f"on {client.path}"
     return AssertionError(f"no message arrived {where} within {patience.DEADLINE} s{why}")
 

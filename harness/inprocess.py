@@ -8,7 +8,7 @@ import asyncio
 from quart import Response
 from quart.testing import QuartClient, TestApp
 
-from harness import failures, journey, loading, patience
+from harness import failures, journey, loading, patience, remembering
 from harness.patience import wait, within
 from harness.remembering import CLIENT, remember_errors, remember_never_awaited, remember_tasks
 
@@ -21,6 +21,7 @@ def load(project):
     """The project's app, loaded afresh for tests, or a NoApp that says what is wrong."""
     never_awaited = remember_never_awaited()
     journey.forget_all()
+    remembering.FAILED.clear()
     try:
         with loading.modules_beside(project):
             app = loading.load(project)

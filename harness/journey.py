@@ -14,6 +14,7 @@ from harness.errors import PROJECTS
 LONGEST = 60  # characters of a message that are remembered
 EVENTS = deque(maxlen=600)  # of the app that was loaded last
 CLOSED = []  # an event loop, and the line in which a TCP server was closed there
+ONCE = ", though others were, so a loop around receive() may be missing"
 IS_STOPPING = []  # the app, once it is told to stop: servers should be closed then
 
 
@@ -150,7 +151,7 @@ def way_of(message, client, clients, has_queues):
         parts.append(f"not put into a queue, while {others[0].text!r} was{told(others[0].place)}")
     elif not got and any(message in one.unanswered for one in clients):
         before = any(one.kind == "received" for one in events)
-        hint = ", though others were, so a loop around receive() may be missing" if before else ""
+        hint = ONCE if before else ""
         return f"{shown} was not received by the app{hint}"
     elif has_queues:
         alone = got and len(clients) == 1

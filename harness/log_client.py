@@ -53,14 +53,17 @@ class LogClient:
 
     async def closing(self):
         """The close code and the reason, when the server closes; passes over what comes before."""
+        sent, size = self.connection.sent, ""
         try:
             while True:
                 await self.connection.receive()
         except Closed as closed:
             return closed.code, closed.reason
         except AssertionError:
+            if isinstance(sent, str):
+                size = f" after {len(sent):,} characters, {len(sent.encode()):,} bytes in UTF-8"
             raise AssertionError(
-                "the server should close the connection: it is not closed"
+                f"the server should close the connection{size}: it is not closed"
             ) from None
 
     async def _take_frame(self):

@@ -15,10 +15,11 @@ from types import CoroutineType
 
 from quart import got_request_exception, got_websocket_exception
 
-from harness.errors import PROJECTS, waiting_places
+from harness.errors import PROJECTS, describe, place, waiting_places
 
 CLIENT = ContextVar("client", default=None)  # the one for which the code runs
 TASKS = weakref.WeakKeyDictionary()  # task to the id of its client, which refers to the task
+FAILED = {}  # the id of a client to what the last of its tasks that has failed ended with
 
 
 async def remember_error(app, exception):
@@ -100,9 +101,32 @@ def remember_tasks(loop):
         task = asyncio.Task(coroutine, loop=loop, **options)
         context = options.get("context")
         TASKS[task] = id(context.get(CLIENT) if context else CLIENT.get())
+        if is_of_project(coroutine):
+            task.add_done_callback(remember_failure)
         return task
 
     loop.set_task_factory(create)
+
+
+def is_of_project(coroutine):
+    """Whether the code of a coroutine is in a project."""
+    code = getattr(coroutine, "cr_code", None)
+    return code is not None and Path(code.co_filename).parent in PROJECTS
+
+
+def remember_failure(task):
+    """Remember the exception that a task of a project has ended with, which nobody may look at."""
+    error = None if task.cancelled() else task.exception()
+    if error and place(error)[1]:
+        FAILED[TASKS.get(task)] = describe(error)
+
+
+def failed_tasks(clients):
+    """Say what tasks of clients have ended with: a clause, or ""."""
+    found = [(one, FAILED[id(one)]) for one in clients if id(one) in FAILED]
+    return "".join(
+        f"; a task of {one.name or 'this client'} failed: {why}" for one, why in found[:1]
+    )
 
 
 def meanwhile(loop=None, client=None):
@@ -114,6 +138,10 @@ def meanwhile(loop=None, client=None):
     theirs = {task for task in tasks if is_for[task] not in (id(client), nobody)}
     if client is not None and not own and id(client) in TASKS.values():
         return "; this client's handler has ended, though the client is still connected"
+    has_handler = any("handle_websocket" in str(task.get_coro()) for task in own)
+    if client is not None and own and not has_handler:
+        places = in_words(own)
+        return f"; this client's handler has returned, and did not wait for its task in {places}"
     if client is None or not (places := in_words(own)):
         return f"; meanwhile the app waits in {places}" if (places := in_words(tasks)) else ""
     others = in_words(theirs, waiting_places(own))

@@ -125,6 +125,8 @@ def lines_about(project, word):
             if word.lower() in line.lower() and not line.lstrip().startswith("#"):
                 around = [one.name for one in functions if one.lineno <= number <= one.end_lineno]
                 when = f", which has no effect before {around[-1]}() runs" if around else ""
+                if not around and line[:1].isspace():
+                    when = ", which stands in a block: does it run when the file is imported?"
                 found.append(f"line {number} of {path.name} is `{line.strip()}`{when}")
     return f"; {' and '.join(found[:2])}" if found else ""
 

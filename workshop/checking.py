@@ -208,8 +208,7 @@ def watch_for_loops(teller):
         if frame is None:
             patience = Patience(BUSY)
         elif patience.is_over():
-            name = Path(frame.f_code.co_filename).name
-            teller.tell(stuck=stuck(name, frame.f_lineno))
+            teller.tell(stuck=stuck(frame.f_code.co_filename, frame.f_lineno))
             return
 
 

@@ -124,10 +124,8 @@ def compare(mine, theirs, may_lack=False):
                 places = different(ours, a, b, others, c, d)
                 is_at_margin = not any(one.block for one in others)
                 found += [] if may_lack and is_at_margin and a == b else places
-    if not only_mine:
-        found = found or names_differ(same)
-    elif only_theirs:  # the same may be done in another way
-        found = []
+    # What one's own functions do may be done elsewhere in the solution.
+    found = [] if only_mine else found or names_differ(same)
     words = len(words_of(*only_mine, *only_theirs))
     return found, sum(place.words for place in found) + words
 

@@ -4,6 +4,7 @@
 that the page of a step can use it as `check` does.
 """
 
+import linecache
 import re
 import sys
 from dataclasses import dataclass
@@ -20,15 +21,22 @@ HASTE = 1.4  # seconds spent on failed checks, after which the rest is left for 
 SILENCE = 15  # seconds without a word, after which nothing more is expected
 # It may be within parentheses, and have code between backticks.
 MEANWHILE = re.compile(r"; meanwhile ((?:`[^`]*`|\([^()]*\)|[^()`])*)")
+SHORT = 60  # characters of a sentence, beside which it need not have a line of its own
 END_OF_PYTHON = "the code ended Python itself: is there an os._exit()?"
 
 
-def stuck(name, line):
+def stuck(path, line):
     """Say that code at a line of a file has been busy for too long."""
+    is_read = ".read" in linecache.getline(path, line)
+    why = (
+        'does a loop go on at the end of the connection, where each read returns b"" at once?'
+        if is_read
+        else "is there a loop without an end, or a call that blocks, such as time.sleep or a "
+        "queue.Queue's get, in place of asyncio's own?"
+    )
     return (
-        f"{name}, line {line}: after {BUSY} s the code is still busy here: is there a loop without "
-        "an end, or a call that blocks, such as time.sleep or a queue.Queue's get, in place of "
-        "asyncio's own? Meanwhile, nobody else is served."
+        f"{Path(path).name}, line {line}: after {BUSY} s the code is still busy here: {why} "
+        "Meanwhile, nobody else is served."
     )
 
 
@@ -170,6 +178,6 @@ def reason(report):
 def meanwhile_last(sentence):
     """The same sentence, with where the app waits meanwhile on a line of its own."""
     found = MEANWHILE.search(sentence)
-    if not found:
+    if not found or found.start() < SHORT:
         return sentence
     return f"{sentence[: found.start()]}{sentence[found.end() :]}\nMeanwhile {found[1]}"

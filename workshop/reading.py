@@ -214,6 +214,7 @@ def flat(nodes, depth):
             if hasattr(node, field):
                 setattr(node, field, [])
         text = "try:" if isinstance(node, ast.Try) else ast.unparse(node)
+        text = "while True:" if text == "while 1:" else text
         if text not in LEFT_OUT:
             found.append(Statement(node.lineno, depth, text))
         for field, statements in inner:
@@ -336,7 +337,7 @@ def of_page(text):
     """The start tags of a page."""
     tags = Tags()
     tags.feed(text)
-    return tags.found
+    return sorted(tags.found, key=lambda one: one.text)  # their order makes little difference
 
 
 def of_pipfile(text):
@@ -346,5 +347,7 @@ def of_pipfile(text):
         for key, value in table.items() if isinstance(table, dict) else ():
             lines = enumerate(text.splitlines(), 1)
             line = next((n for n, one in lines if one.strip(" \"'").startswith(key)), 1)
-            found.append(Statement(line, 0, f"[{section}] {key} = {value!r}"))
+            if isinstance(value, dict) and set(value) == {"version"}:
+                value = value["version"]
+            found.append(Statement(line, 0, f"[{section!r}] {key!r} = {value!r}"))
     return sorted(found, key=lambda one: one.text)

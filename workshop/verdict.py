@@ -10,7 +10,8 @@ from collections import Counter
 from workshop import comparing
 
 MOST_LINES = 20  # of what an app prints
-NOT_A_CAUSE = "Failed to load resource"  # as the browser's console says of an address, not a script
+# As the browser's console says of an address, and not of a script.
+NOT_A_CAUSE = ("Failed to load resource", "WebSocket connection to")
 PORT = re.compile(r"\b\d{4,5}\b")  # differs from check to check
 
 

@@ -70,7 +70,7 @@ class Watch:
 
     def tell(self, path, line):
         """Tell where the code is stuck."""
-        self.tell_end(stuck(path.rpartition("/")[2], line))
+        self.tell_end(stuck(path, line))
 
     def tell_end(self, why):
         """Tell once why the code doesn't finish."""

@@ -40,8 +40,8 @@ async def test_an_echo_reaches_only_its_sender(app):
         alices, bobs = await alice.receive(), await bob.receive()
     assert (alices, bobs) == ("echo from alice", "echo from bob"), (
         "bob sent 'from bob' and alice sent 'from alice', at the same time; "
-        f"alice received {alices!r}, and bob {bobs!r}: is a message or a queue kept where all "
-        "clients share it?"
+        f"alice received {alices!r}, and bob {bobs!r}: is an answer sent to all clients, or "
+        "kept in a variable or a queue that all of them share?"
     )
 
 

@@ -12,7 +12,9 @@ async def test_two_tabs_show_each_others_messages_and_a_post(page, expect):
     async def both_show(text):
         for tab in (page, other):
             items = tab.get_by_role("listitem").filter(has_text=text)
-            where = f"each tab connects to {page.sockets[0].url}"
+            where = (
+                f"each tab connects to {page.sockets[0].url}: is that the address that broadcasts?"
+            )
             await expect(items, f"both tabs should show {text!r} once ({where})").to_have_count(1)
 
     for speaker, text in ((page, "from one tab"), (other, "from the other")):

@@ -29,7 +29,9 @@ async def shows(page, expect, *texts):
     except AssertionError:
         shown = await items.all_text_contents()
         if page.loads > 1:
+            problem = await problem_of_button(page)
             why = "the page was loaded again: does a listener of its <form> call preventDefault()?"
+            why += f" And {problem}." if problem else ""
         elif not await page.get_by_role("list").count():
             why = "the page has no list, such as <ol>, whose items they could be"
         elif not page.sent and shown:
@@ -117,7 +119,7 @@ async def test_the_button_is_disabled_until_the_socket_is_open(page_at, expect):
     page = await page_at("http://workshop.example/")  # where no socket ever opens
     button = page.get_by_role("button", name="Send")
     await expect(
-        button, "nothing can be sent yet, so the button should be disabled"
+        button, "nothing can be sent yet, so the page should have the button disabled"
     ).to_be_disabled()
     state = await state_of(page, expect)
     await page.clock.run_for(3000)  # milliseconds that the page believes have passed
@@ -143,10 +145,10 @@ async def test_when_the_server_stops_the_page_says_so(page, expect, server):
     await expect(button, "the button should work once the socket is open").to_be_enabled()
     await asyncio.to_thread(server.stop)
     await expect(
-        state, "the state should say 'Disconnected' when the socket closes"
+        state, "a listener of \"close\" should let the state say 'Disconnected'"
     ).to_contain_text("Disconnected")
     await expect(
-        button, "nothing can be sent now, so the button should be disabled"
+        button, 'nothing can be sent now, so a listener of "close" should disable the button'
     ).to_be_disabled()
 
 
@@ -154,7 +156,8 @@ async def test_the_page_works_by_keyboard_alone(page, expect):
     button = page.get_by_role("button", name="Send")
     await expect(button, "the button should work once the socket is open").to_be_enabled()
     box = page.get_by_role("textbox", name="Message")
-    await expect(box, "the cursor should be in the box at the start").to_be_focused()
+    hint = ": see autofocus, which an element that is disabled does not take"
+    await expect(box, f"the cursor should be in the box at the start{hint}").to_be_focused()
     await page.keyboard.type("first")
     await page.keyboard.press("Enter")
     await shows(page, expect, "first")
@@ -222,7 +225,8 @@ async def test_the_script_takes_scheme_and_host_from_the_page(page_at, page_sche
     expected = f"{ws_scheme}://workshop.example:8443/"
     assert url, "the script of the page opens no WebSocket"
     assert url.startswith(expected), (
-        f"from a page at {page.url} the script should connect to {expected}…, not to {url}"
+        f"from a page at {page.url} the script should connect to {expected}…, not to {url}: "
+        "location.protocol is 'http:' or 'https:', with the colon, and location.host has the port"
     )
 
 

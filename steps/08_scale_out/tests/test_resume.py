@@ -54,7 +54,10 @@ async def test_a_client_that_reconnects_gets_what_it_missed_in_order_and_once(lo
         async with log_client(bob.log, bob.last) as bob:
             assert bob.gaps == [], f"bob has missed nothing that is gone: {bob.gaps}"
             missed = await all_of(bob, 5)
-            assert missed == numbered(5), f"bob reconnected and received {missed}"
+            assert missed == numbered(5), (
+                f"bob, who had received 'before', reconnected and received {missed}: `last` is the "
+                "id of the last message that he has, so the next one follows"
+            )
             await say(alice, "after")
             heard = await bob.receive()
             assert heard == "after", f"bob had everything, and then got {heard!r}"
