@@ -143,12 +143,12 @@ def no_message(client):
     name = getattr(client, "name", "")
     why = because(client.app)
     if not why:
-        speaker = name or "the client"
-        sent = "" if client.sent is None else f" after {speaker} sent {client.sent!r:.40}"
         kept = [found for text in sources(client.app) if (found := keeps_websocket(text))]
         way, places = way_to(client), meanwhile(client=client)
         if "receive()" not in places.partition(", those of other")[0]:  # so it is not that
             way = way.replace(journey.ONCE, "")
+        is_told = client.sent is None or way
+        sent = "" if is_told else f" after {name or 'the client'} sent {client.sent!r:.40}"
         failed = failed_tasks(getattr(client.app, "clients", []))
         hint = f": {kept[0] if kept else way}" if kept or way else ""
         if " put into" in way and "not put into" not in way:

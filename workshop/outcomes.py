@@ -27,7 +27,8 @@ END_OF_PYTHON = "the code ended Python itself: is there an os._exit()?"
 
 def stuck(path, line):
     """Say that code at a line of a file has been busy for too long."""
-    is_read = ".read" in linecache.getline(path, line)
+    before = range(max(1, line - 3), line + 1)
+    is_read = any(".read" in linecache.getline(path, number) for number in before)
     why = (
         'does a loop go on at the end of the connection, where each read returns b"" at once?'
         if is_read
