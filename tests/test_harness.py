@@ -16,7 +16,16 @@ from harness.loops import never_reached
 
 MODULES = sorted((ROOT / "harness").glob("*.py"))
 TESTS_OF_STEPS = sorted((ROOT / "steps").rglob("tests/test_*.py"))
-IN_PROCESS = ["errors", "failures", "inprocess", "journey", "loading", "patience", "remembering"]
+IN_PROCESS = [
+    "clues",
+    "errors",
+    "failures",
+    "inprocess",
+    "journey",
+    "loading",
+    "patience",
+    "remembering",
+]
 IN_PROCESS += ["loops", "redirects", "sources"]
 # What there is not in a page, or is of no use there.
 NOT_IN_A_PAGE = {"subprocess", "threading", "multiprocessing", "socket", "select", "http", "urllib"}
