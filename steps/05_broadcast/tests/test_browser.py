@@ -11,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of
 
 # What an item shows if its text is not the message's.
 NO_TEXT = {"", "undefined", "null", "[object Object]", "[object MessageEvent]"}
-PARENTS = "items => items.map((item) => item.parentElement.localName)"
+PARENTS = '[...document.querySelectorAll("li")].map((item) => item.parentElement.localName)'
 
 
 async def state_of(page, expect):
@@ -44,7 +44,7 @@ async def shows(page, expect, *texts):
             why = f"the script has sent {page.sent}: is that the box's .value, by button and Enter?"
         elif not shown and (bare := await text_of_list(page)):
             why = f"{bare!r} is in the list as bare text: an item is an element, such as <li>"
-        elif not shown and (parents := await page.locator("li").evaluate_all(PARENTS)):
+        elif not shown and (parents := await page.evaluate(PARENTS)):
             why = f"the <li> is in a <{parents[0]}>, and not in the list"
         elif not shown:
             why = (
@@ -65,7 +65,7 @@ async def shows(page, expect, *texts):
 
 async def problem_of_button(page):
     button = page.get_by_role("button", name="Send")
-    kind = await button.get_attribute("type")
+    kind = await button.evaluate("button => button.getAttribute('type')")
     if kind in ("button", "reset"):
         return f"a button with type={kind!r} submits no form"
     is_in_one = await button.evaluate("button => Boolean(button.form)")
