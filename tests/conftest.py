@@ -1,5 +1,6 @@
 """What the tests across steps use: the repository, copies of it, and processes with deadlines."""
 
+import gc
 import os
 import queue
 import signal
@@ -39,6 +40,11 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish():
+    """What was imported is no garbage: it need not be looked at again and again."""
+    gc.freeze()
 
 
 def is_left_out(item):

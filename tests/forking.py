@@ -10,6 +10,7 @@ own, which forks what it would start.
 """
 
 import contextlib
+import gc
 import importlib
 import multiprocessing
 import os
@@ -94,6 +95,7 @@ def _encoding(environ):
 
 def _become_new(environ):
     """Forget what a new process would not know."""
+    gc.freeze()  # what was imported before is no garbage, and to look at it again takes long
     os.environ.clear()
     os.environ.update(environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)

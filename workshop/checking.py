@@ -5,6 +5,7 @@ slow, waits for a line, runs pytest, and writes a line of JSON for each check.
 """
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -231,6 +232,7 @@ def main(arguments):
     import pytest_asyncio.plugin
     import quart  # noqa: F401
 
+    gc.freeze()  # after a failure, all objects are looked at: not those of what was imported
     if not sys.stdin.readline():
         return
     # pytest will take stdin and stdout for itself.

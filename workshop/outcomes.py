@@ -80,6 +80,8 @@ class Teller:
         """Know the options that `Checker` gives."""
         parser.addoption("--thorough", action="store_true")
         parser.addoption("--exercise")
+        # Only the last line of a traceback is told: to find the source of the others takes long.
+        parser.addoption("--tb", dest="tbstyle", default="native")
 
     def pytest_collection_finish(self, session):
         """Say which checks there are, those of an exercise's parts first."""
