@@ -1,5 +1,6 @@
 """Where the repository is and what is in it."""
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -46,6 +47,7 @@ def load_script(name):
     return module
 
 
+@functools.cache
 def tracked_files():
     """The files of the repository, also those not yet added to git, as relative paths."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -57,13 +59,23 @@ def tracked_files():
 def copy_repository(folder, parts=None):
     """Copy the repository as a stranger has it after cloning: no .venv, nothing made.
 
-    With `parts`, only the files and folders at its root that are named there.
+    With `parts`, only the files and folders at its root that are named there. Only what Python has
+    compiled comes along, which it would compile again.
     """
-    for name in tracked_files():
-        if parts and name.parts[0] not in parts:
-            continue
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+    names = [name for name in tracked_files() if not parts or name.parts[0] in parts]
+    compiled = {}
+    for place in {name.parent for name in names}:
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        if (ROOT / place / "__pycache__").is_dir():
+            (folder / place / "__pycache__").mkdir(exist_ok=True)
+            compiled[place] = set(os.listdir(ROOT / place / "__pycache__"))
+    for name in names:
+        shutil.copy2(ROOT / name, folder / name)  # with its time, by which Python knows it again
+        made = f"{name.stem}.{sys.implementation.cache_tag}.pyc"
+        if name.suffix == ".py" and made in compiled.get(name.parent, ()):
+            cache = name.parent / "__pycache__" / made
+            with contextlib.suppress(OSError):  # another process compiles it again
+                shutil.copyfile(ROOT / cache, folder / cache)
     return folder
 
 

@@ -116,8 +116,7 @@ def test_the_tests_of_a_step_pass_anywhere(odd):
         assert re.search(r"\d+ passed", output)
 
 
-@pytest.mark.long
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.timeout(200)
 def test_the_site_can_be_built_anywhere(odd, tmp_path):
     odd.environ["LC_ALL"] = "xx_XX.UTF-8"  # a locale that is not installed
@@ -131,6 +130,7 @@ def test_where_asserts_are_left_out_the_tests_refuse_to_run():
     result = subprocess.run(
         [sys.executable, "-O", "-m", "pytest", "-q", "steps/01_structure"],
         cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # it refuses before it needs any
         capture_output=True,
         text=True,
         timeout=60,
@@ -249,7 +249,7 @@ def test_a_quart_command_that_is_not_there_fails_its_own_check_with_a_sentence(m
 
 def test_no_tests_are_a_failure_with_a_reason(breaker):
     breaker("start", "3")
-    for path in (breaker.clone / "steps/03_echo/tests").iterdir():
+    for path in (breaker.clone / "steps/03_echo/tests").glob("*.py"):
         path.unlink()
     code, output = breaker("check")
     assert code == 1

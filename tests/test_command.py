@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack, suppress
 
 import pytest
+from click.testing import CliRunner
 from repo import ROOT, Learner, free_port
 
 from workshop.cli import main_group
@@ -139,9 +140,9 @@ def test_help_names_every_command():
 
 @pytest.mark.parametrize("name", main_group.commands)
 def test_every_command_has_help_of_its_own(name):
-    code, output = run(name, "--help")
-    assert code == 0
-    usage, _, rest = output.partition("\n\n")
+    result = CliRunner().invoke(main_group, [name, "--help"], prog_name="workshop")
+    assert result.exit_code == 0
+    usage, _, rest = result.output.partition("\n\n")
     assert f"workshop {name} " in usage
     words = rest.partition("\n\n")[0].split()
     assert words[0] != "Options:" and len(words) > 4, f"{name} --help does not say what it does"

@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import shutil
+import sys
 import threading
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -22,6 +23,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from playwright.async_api import async_playwright, expect
 from repo import (
+    COMMAND,
     IS_EXHAUSTIVE,
     ROOT,
     RUNS_ALL,
@@ -576,10 +578,12 @@ async def findings(page, schemes):
     return found
 
 
-# Pages that have between them all that a page may have. With --all, every page is opened, and
-# those of the steps are looked at as closely; all are, if it is exhaustive.
+# Pages that have between them all that a page may have. Their colours are looked at, and axe-core,
+# which takes two seconds for a page, looks at two of them. With --all, every page is opened, and
+# axe-core looks at all of these and those of the steps; at every page, if it is exhaustive.
 ONE_OF_A_KIND = {"index", "05_broadcast", "before", "exercises", "command"}
 CLOSELY = ONE_OF_A_KIND | ({step.name for step in STEPS} if RUNS_ALL else set())
+BY_AXE = CLOSELY if RUNS_ALL else {"05_broadcast", "before"}
 
 
 @pytest.mark.long
@@ -609,6 +613,7 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
                     await page.emulate_media(color_scheme=scheme)
                     ratio, kind = await page.evaluate(CONTRAST)
                     assert ratio >= 4.5, f"{name}, {scheme}: hard to read ({ratio:.1f}): {kind}"
+            if IS_EXHAUSTIVE or path.stem in BY_AXE:
                 await page.evaluate(WITHOUT_COLOURS)
                 found = await findings(page, {"light": ALL_BUT_CONTRAST})
                 assert found == [], (name, found)
@@ -639,27 +644,29 @@ def test_copying_a_change_copies_the_new_code(address, in_browser):
     in_browser(look)
 
 
-def test_the_contents_of_a_page_are_beside_it_where_there_is_room(address, in_browser):
-    async def look(browser):
-        page = await browser.new_page(viewport={"width": 1280, "height": 900})
-        await page.goto(f"{address}/03_echo.html")
-        await expect(page.get_by_text("On this page", exact=True)).to_be_in_viewport()
-        right = "element => element.getBoundingClientRect().right"
-        assert await page.locator(".toc-drawer").evaluate(right) <= 1280
+def test_the_contents_are_beside_a_page_and_search_finds_a_word(address, in_browser):
+    async def look(browser):  # one browser, since to start it takes long
+        await the_contents_of_a_page_are_beside_it_where_there_is_room(browser, address)
+        await search_finds_a_word(browser, address)
 
     in_browser(look)
 
 
-def test_search_finds_a_word(address, in_browser):
-    async def look(browser):
-        page = await browser.new_page()
-        await page.goto(f"{address}/index.html")
-        await page.get_by_role("textbox", name="Search").fill("back-pressure")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("link", name="Glossary").last).to_be_visible()
-        await expect(page.locator("#search-results li").first).to_contain_text("Glossary")
+async def the_contents_of_a_page_are_beside_it_where_there_is_room(browser, address):
+    page = await browser.new_page(viewport={"width": 1280, "height": 900})
+    await page.goto(f"{address}/03_echo.html")
+    await expect(page.get_by_text("On this page", exact=True)).to_be_in_viewport()
+    right = "element => element.getBoundingClientRect().right"
+    assert await page.locator(".toc-drawer").evaluate(right) <= 1280
 
-    in_browser(look)
+
+async def search_finds_a_word(browser, address):
+    page = await browser.new_page()
+    await page.goto(f"{address}/index.html")
+    await page.get_by_role("textbox", name="Search").fill("back-pressure")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("link", name="Glossary").last).to_be_visible()
+    await expect(page.locator("#search-results li").first).to_contain_text("Glossary")
 
 
 def test_every_steps_page_is_accessible(in_browser):
@@ -719,11 +726,16 @@ def test_the_command_builds_the_site_only_where_nothing_else_is(tmp_path):
     assert file.read_text(encoding="utf-8") == "mine"
 
 
+def small_site(docs, text):
+    """In place of the docs, one page."""
+    (docs / "conf.py").write_text("root_doc = 'page'\n", encoding="utf-8")
+    (docs / "page.rst").write_text(f"Title\n=====\n\n{text}\n", encoding="utf-8")
+
+
 @pytest.mark.parametrize("has_site", [False, True])
 def test_a_build_that_fails_says_why_and_changes_nothing(has_site, learner, tmp_path):
-    docs, site = learner.clone / "docs", tmp_path / "site"
-    (docs / "conf.py").write_text("root_doc = 'broken'", encoding="utf-8")
-    (docs / "broken.rst").write_text("Broken\n======\n\nto nowhere_\n", encoding="utf-8")
+    site = tmp_path / "site"
+    small_site(learner.clone / "docs", "to nowhere_")
     if has_site:
         site.mkdir()
         (site / site_module.SITE).touch()
@@ -750,11 +762,12 @@ def test_the_site_is_built_again_if_a_source_changed(clone, monkeypatch):
 
 
 @pytest.mark.thorough
-def test_the_command_serves_the_site_and_ctrl_c_ends_it(workshop):
+def test_the_command_serves_the_site_and_ctrl_c_ends_it(clone, start):
+    small_site(clone / "docs", "A page")
     port = free_port()
-    process = workshop("docs", "--port", port)
+    process = start(sys.executable, "-c", COMMAND, "docs", "--port", port, cwd=clone)
     process.wait_for("is served at", 100)
-    assert "5 Broadcasting" in get_when_served(f"http://127.0.0.1:{port}/05_broadcast.html")
+    assert "A page" in get_when_served(f"http://127.0.0.1:{port}/page.html")
     process.interrupt()
     code, output = process.end(10)
     assert code == 0, output

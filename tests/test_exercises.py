@@ -190,6 +190,17 @@ def tests_to_try(exercise, mistake):
 
 
 tests_to_try.__test__ = False
+# Those whose fixtures are a page or what opens one.
+IN_A_BROWSER = re.compile(r"def (test_\w+)\([^)]*\b(?:page|page_at|context)\b")
+
+
+def mistakes_to_try(exercise):
+    """The mistakes of an exercise; from step 6 on, those seen in a browser only with `--all`."""
+    if exercise.number < 6 or RUNS_ALL:
+        return exercise.mistakes
+    texts = [path.read_text(encoding="utf-8") for path in test_files(exercise.tests[0])]
+    slow = {name for text in texts for name in IN_A_BROWSER.findall(text)}
+    return [mistake for mistake in exercise.mistakes if mistake.fails[0] not in slow]
 
 
 # Mistakes of a challenge are tried with `--all`.
@@ -204,12 +215,13 @@ TRIED = [
 @pytest.mark.parametrize("exercise", TRIED, indirect=True, ids=lambda exercise: exercise.id)
 def test_each_mistake_fails_the_test_it_names_and_is_told_what_to_look_at(exercise, tmp_path):
     # All in one process, which has one browser; what differs there is tried by itself.
+    mistakes = mistakes_to_try(exercise)
     projects = [
         write_files(mistake.applied_to(exercise.solution), tmp_path / str(number))
-        for number, mistake in enumerate(exercise.mistakes)
+        for number, mistake in enumerate(mistakes)
     ]
-    results = try_together(exercise, exercise.mistakes, projects, tmp_path / "tries.json")
-    for mistake, project, checks in zip(exercise.mistakes, projects, results, strict=True):
+    results = try_together(exercise, mistakes, projects, tmp_path / "tries.json")
+    for mistake, project, checks in zip(mistakes, projects, results, strict=True):
         try:
             assert_told(exercise, mistake, checks)
         except AssertionError:

@@ -151,7 +151,8 @@ def test_a_fault_is_played_against_somebody_elses_project(fault, workshop, tmp_p
 # The others take longer; a test of the docs plays them, too.
 SHORT = ("vanish", "garbage")
 HOLDING = [
-    pytest.param(fault, marks=() if fault in SHORT else pytest.mark.thorough) for fault in HOLDS
+    pytest.param(fault, marks=() if fault in SHORT else (pytest.mark.thorough, pytest.mark.long))
+    for fault in HOLDS
 ]
 
 

@@ -123,6 +123,7 @@ def texts(files):
     return {name: content.decode() for name, content in files.items()}
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 def test_firefox_checks_and_runs_edits_and_runs_and_stops_a_loop(live):
     async def look(open_exercise):

@@ -18,7 +18,7 @@ from workshop.steps import TEST, all_exercises, find_exercise
 
 SECONDS = 400
 SECONDS_FOR_ALL = 1500  # the mistakes of a step and its challenges
-pytestmark = [pytest.mark.timeout(SECONDS + 40), pytest.mark.browser]
+pytestmark = [pytest.mark.timeout(SECONDS + 40), pytest.mark.browser, pytest.mark.long]
 NARROW = {"width": 390, "height": 800}
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 MILLISECONDS = 120_000  # for Python to be loaded on a busy machine
@@ -149,7 +149,6 @@ def test_a_solution_passes_all_checks_but_those_that_a_page_cannot_run(exercise,
     live(look)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(SECONDS_FOR_ALL + 40)
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("step", range(1, 7))
