@@ -43,6 +43,9 @@ EventTarget.prototype.addEventListener = function (type, listener, ...options) {
 WATCH_SOCKET = """
 window.sockets = [];
 window.WebSocket = class extends EventTarget {
+  static { Object.assign(this, { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 }); }
+  readyState = 0;
+  bufferedAmount = 0;
   constructor(url) {
     super();
     sockets.push(this);
