@@ -45,6 +45,10 @@ window.sockets = [];
 window.WebSocket = class extends EventTarget {
   static { Object.assign(this, { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 }); }
   readyState = 0;
+  onopen = null;
+  onmessage = null;
+  onclose = null;
+  onerror = null;
   bufferedAmount = 0;
   constructor(url) {
     super();
@@ -167,6 +171,7 @@ async def open_page_at(context, url, address):
     page = await context.new_page()
     await page.clock.install()  # so that a test can let time pass in the page
     await page.add_init_script(WATCH_SOCKET)
+    await page.add_init_script(f"(() => {{{WATCH_LISTENERS}}})();")
 
     async def from_server(route):
         path = route.request.url.removeprefix(address)

@@ -4,8 +4,32 @@ import ast
 import inspect
 import re
 from contextlib import suppress
+from pathlib import Path
 
+from harness import journey
+from harness.loops import never_reached
 from harness.sources import functions_in, parsed
+
+
+def sources(app):
+    """The texts of the Python files beside an app's own."""
+    return [path.read_text("utf-8", "replace") for path in Path(app.root_path).glob("*.py")]
+
+
+def way_to(client):
+    """Say how far the message got that a client waits for, in an app in this process."""
+    guesses = [client.expects, client.sent, *getattr(client, "unanswered", [])]
+    message = next((one for one in guesses if one is not None), None)
+    clients = [one for one in getattr(client.app, "clients", []) if one.path == client.path]
+    if not isinstance(message, str) or client not in clients:
+        return ""
+    texts = sources(client.app)
+    has_queues = any("Queue(" in text for text in texts)
+    way = [journey.way_of(message, client, clients, has_queues), journey.closed_server()]
+    if "not put into any queue" in way[0]:
+        way += map(hides_a_name, texts)
+    way += map(never_reached, texts)
+    return "; ".join(filter(None, way))
 
 
 def why_it_returned(app, path, sent):
@@ -15,9 +39,10 @@ def why_it_returned(app, path, sent):
         source = inspect.getsource(app.view_functions[endpoint])
         if re.search(r"^\s*(asyncio\.)?gather\(", source, re.M):
             return ": the handler returned, since `gather(…)` is not awaited"
+        if sent == "":
+            return ": the handler returned after an empty message: does a test take it for the end?"
         if re.search(r"^\s*(async\s+)?(while|for)\b", source, re.M):
-            after = " after an empty message: does `while` test the message" if sent == "" else ""
-            return f": the handler returned{after or ', though it has a loop: what ends it'}?"
+            return ": the handler returned, though it has a loop: what ends it?"
     return ": a handler that returns ends its connection, so is there a loop?"
 
 

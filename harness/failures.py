@@ -3,12 +3,11 @@
 import inspect
 import re
 from contextlib import suppress
-from pathlib import Path
 
 from quart.testing import WebsocketResponseError
 
 from harness import journey, patience
-from harness.clues import hides_a_name, keeps_websocket, why_it_returned
+from harness.clues import keeps_websocket, sources, way_to, why_it_returned
 from harness.errors import describe
 from harness.loops import never_reached
 from harness.redirects import REDIRECTS, Redirected, redirected
@@ -60,11 +59,6 @@ def no_route(app, decorator):
 def methods(rule):
     """The methods of a route, without those that Quart adds."""
     return ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-
-
-def sources(app):
-    """The texts of the Python files beside an app's own."""
-    return [path.read_text("utf-8", "replace") for path in Path(app.root_path).glob("*.py")]
 
 
 class Refused(WebsocketResponseError, AssertionError):
@@ -125,6 +119,8 @@ def why_other(client, heard, expected):
     if "\n" in received and "\n" not in other:
         is_more = received.rstrip("\r\n").count("\n")
         return f": {'more than one line is' if is_more else 'the line ending is still'} in it"
+    if received != other and other and other in received and received[0] in "{[":
+        return ": what is sent should be the text itself, with no JSON around it"
     return why_so(received) or journey.why_again(received, client, client.before)
 
 
@@ -156,22 +152,6 @@ def no_message(client):
         why = f"{sent}{hint}{failed}{'' if kept else places}"
     where = f"for {name} on {client.path}" if name else f"on {client.path}"
     return AssertionError(f"no message arrived {where} within {patience.DEADLINE} s{why}")
-
-
-def way_to(client):
-    """Say how far the message got that a client waits for, in an app in this process."""
-    guesses = [client.expects, client.sent, *getattr(client, "unanswered", [])]
-    message = next((one for one in guesses if one is not None), None)
-    clients = [one for one in getattr(client.app, "clients", []) if one.path == client.path]
-    if not isinstance(message, str) or client not in clients:
-        return ""
-    texts = sources(client.app)
-    has_queues = any("Queue(" in text for text in texts)
-    way = [journey.way_of(message, client, clients, has_queues), journey.closed_server()]
-    if "not put into any queue" in way[0]:
-        way += map(hides_a_name, texts)
-    way += map(never_reached, texts)
-    return "; ".join(filter(None, way))
 
 
 def still_runs(path):

@@ -120,13 +120,14 @@ def lines_about(project, word):
     found = []
     for path in sorted(project.glob("*.py")):
         text = path.read_text("utf-8", "replace")
-        functions = functions_in(parsed(text))
+        functions = functions_in(tree := parsed(text))
+        ifs = [node for node in tree.body if isinstance(node, ast.If)]
         for number, line in enumerate(text.splitlines(), 1):
             if word.lower() in line.lower() and not line.lstrip().startswith("#"):
                 around = [one.name for one in functions if one.lineno <= number <= one.end_lineno]
                 when = f", which has no effect before {around[-1]}() runs" if around else ""
-                if not around and line[:1].isspace():
-                    when = ", which stands in a block: does it run when the file is imported?"
+                if not around and any(one.lineno < number <= one.end_lineno for one in ifs):
+                    when = ", which stands in an `if`: does it run when the file is imported?"
                 found.append(f"line {number} of {path.name} is `{line.strip()}`{when}")
     return f"; {' and '.join(found[:2])}" if found else ""
 

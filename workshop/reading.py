@@ -130,6 +130,17 @@ class Marker(ast.NodeTransformer):
             ast.copy_location(ast.Assign([node.target], node.value), node) if node.value else None
         )
 
+    def visit_Expr(self, node):
+        """To update settings with one key is the same as to set it."""
+        self.generic_visit(node)
+        match node.value:
+            case ast.Call(
+                ast.Attribute(ast.Attribute(attr="config") as config, "update"), [], [key]
+            ):
+                place = ast.Subscript(config, ast.Constant(key.arg), ast.Store())
+                return ast.copy_location(ast.Assign([place], key.value), node)
+        return node
+
     def visit_BinOp(self, node):
         """A sum of texts is the same as an f-string."""
         self.generic_visit(node)
@@ -238,6 +249,7 @@ MADE_MANY = (
     r"\bfunction\b\s*[\w$]*\s*\(([\w$\s,]*)\)",
     r"catch\s*\((\w+)\)",
 )
+HEADS = {"if", "else", "for", "while"}  # after which one statement stands, or a block
 # Two ways to write the same.
 SAME = (
     (r"\bgetElementById \( \"", 'querySelector ( "#'),
@@ -252,62 +264,77 @@ SAME = (
 
 def of_script(text):
     """The statements of a script."""
-    own = {name for pattern in MADE for name in re.findall(pattern, text)}
-    lists = [names for pattern in MADE_MANY for names in re.findall(pattern, text)]
-    own |= {name.strip() for names in lists for name in names.split(",")}
-    found, tokens, line, began, depth, parens, extra = [], [], 1, 1, 0, 0, 0
+    return Script(text).found
 
-    def end():
-        nonlocal tokens, extra
-        words = " ".join(tokens)
+
+class Script:
+    """A script, read token by token: a statement ends with a ; or a line, or where a block begins.
+
+    `.found` has its statements.
+    """
+
+    def __init__(self, text):
+        self.own = own_names(text)
+        self.found, self.tokens, self.began = [], [], 1
+        self.blocks = []  # for each { that is open, how many parentheses were; None of an object
+        self.parens, self.is_below_head = 0, False
+        line = 1
+        for match in TOKEN.finditer(text):
+            if not match[0].startswith(("//", "/*")):
+                if not self.tokens:
+                    self.began = line
+                self.read(match[0], text[match.end() :].lstrip(" \t"))
+            line += match[0].count("\n")
+        self.end()
+
+    def read(self, token, rest):
+        """Read one token; `rest` is the text after it."""
+        if token == "{":
+            is_block = not (self.tokens and self.tokens[-1] in ("=", "(", ",", "[", ":", "return"))
+            if is_block:
+                self.end()
+                self.is_below_head = False
+            else:
+                self.tokens.append(token)
+            self.blocks.append(self.parens if is_block else None)
+        elif token == "}" and self.blocks and self.blocks[-1] is not None:
+            self.end()
+            self.parens, self.is_below_head = self.blocks.pop(), False
+        elif token == ";" or (token == "\n" and not re.match(r"\s*[.?:&|+]", rest)):
+            if self.is_outside_parens():
+                self.end()
+        elif token != "\n":
+            if token == "}" and self.blocks:
+                self.blocks.pop()
+            self.parens += (token in "([") - (token in ")]")
+            is_own = token in self.own and self.tokens[-1:] != ["."]
+            self.tokens.append(f"‹{token}›" if is_own else quoted(token, self.own))
+            is_head = self.tokens[0] in HEADS and token == ")" and self.is_outside_parens()
+            if is_head and not rest.startswith("{"):
+                self.end()
+
+    def is_outside_parens(self):
+        """Whether all parentheses are closed that were opened in this block."""
+        return self.parens == (self.blocks or [0])[-1]
+
+    def end(self):
+        """A statement ends here, if one has begun."""
+        words = " ".join(self.tokens)
         for pattern, replacement in SAME:
             words = re.sub(pattern, replacement, words)
+        depth = len(self.blocks) + self.is_below_head
         if words.strip(" );,"):
-            found.append(Statement(began, depth + extra, words.strip(" ;").replace(" . ", ".")))
-        extra = 1 if tokens[:1] in (["if"], ["else"], ["for"], ["while"]) else 0
-        tokens = []
-
-    opened = []  # how deep in parentheses each { stands
-    for match in TOKEN.finditer(text):
-        token = match[0]
-        line_here = line
-        line += token.count("\n")
-        if token.startswith(("//", "/*")):
-            continue
-        if token == "\n":
-            goes_on = re.match(r"\s*[.?:&|+]", text[match.end() :])
-            if tokens and parens == (opened[-1] if opened else 0) and not goes_on:
-                end()
-            continue
-        if not tokens:
-            began = line_here
-        if token == "{" and not is_object(tokens):
-            end()
-            extra = 0
-            opened.append(parens)
-            depth += 1
-        elif token == "}" and opened:
-            if tokens:
-                end()
-            parens, depth, extra = opened.pop(), depth - 1, 0
-        elif token == ";" and parens == (opened[-1] if opened else 0):
-            end()
-        else:
-            parens += (token in "([") - (token in ")]")
-            is_name = token in own and tokens[-1:] != ["."]
-            tokens.append(f"‹{token}›" if is_name else quoted(token, own))
-            is_head = tokens[0] in ("if", "for", "while") and token == ")"
-            if is_head and parens == (opened[-1] if opened else 0):
-                if not re.match(r"\s*\{", text[match.end() :]):
-                    end()
-    if tokens:
-        end()
-    return found
+            words = words.strip(" ;").replace(" . ", ".")
+            self.found.append(Statement(self.began, depth, words))
+            self.is_below_head = self.tokens[0] in HEADS
+        self.tokens = []
 
 
-def is_object(tokens):
-    """Whether a { after these tokens begins an object and not a block."""
-    return bool(tokens) and (tokens[-1] in ("=", "(", ",", "[", ":", "return"))
+def own_names(text):
+    """The names that a script makes."""
+    own = {name for pattern in MADE for name in re.findall(pattern, text)}
+    lists = [names for pattern in MADE_MANY for names in re.findall(pattern, text)]
+    return own | {name.strip() for names in lists for name in names.split(",")}
 
 
 def quoted(token, own):

@@ -41,7 +41,9 @@ async def shows(page, expect, *texts):
         elif not page.sent:
             why = "the script has sent nothing: does it listen to the submit event of its <form>?"
         elif not all(text in " ".join(str(page.sent).split()) for text in texts):
+            problem = await problem_of_button(page)
             why = f"the script has sent {page.sent}: is that the box's .value, by button and Enter?"
+            why += f" And {problem}." if problem else ""
         elif not shown and (bare := await text_of_list(page)):
             why = f"{bare!r} is in the list as bare text: an item is an element, such as <li>"
         elif not shown and (parents := await page.evaluate(PARENTS)):
