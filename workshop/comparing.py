@@ -37,7 +37,7 @@ def places(project, exercise):
 
     What a learner has not written yet, such as a whole function, is left out.
     """
-    found, solution = [], exercise.solution
+    found, other_ways, solution = [], set(), exercise.solution
     ways = [solution, *(variant.applied_to(solution) for variant in exercise.variants)]
     for name in solution:
         texts = list(dict.fromkeys(way[name].decode() for way in ways if name in way))
@@ -46,10 +46,14 @@ def places(project, exercise):
             if text in texts or not text.strip() or len(text) > LONGEST_FILE:
                 continue
             may_lack = bool(exercise.parts) and name.endswith(".py")
+            differ, is_other_way = differences(name, text, texts, may_lack)
+            kind = name.rpartition(".")[2]
+            other_ways |= {kind} if is_other_way else set()
             lines = text.splitlines()
-            for place in differences(name, text, texts, may_lack):
-                found.append(in_words(name, lines, place))
-    return found[:MOST_TOLD] if len(found) <= MOST_PLACES else []
+            found += [(kind, in_words(name, lines, place)) for place in differ]
+    # What the functions of one file do in another way, may be what those of another file lack.
+    told = [sentence for kind, sentence in found if kind not in other_ways]
+    return told[:MOST_TOLD] if len(told) <= MOST_PLACES else []
 
 
 def in_words(name, lines, place):
@@ -60,13 +64,17 @@ def in_words(name, lines, place):
 
 
 def differences(name, text, ways, may_lack):
-    """The places in which the text of a file differs from the most similar of the right ones."""
+    """The places in which the text of a file differs from the most similar of the right ones.
+
+    And whether it has functions of its own beside those.
+    """
     found = [
         compare(*(statements(name, one, inlines) for one in (text, way)), may_lack)
         for way in ways
         for inlines in (False, True)
     ]
-    return min(found, key=lambda result: result[1])[0]
+    places, _, is_other_way = min(found, key=lambda result: result[1])
+    return places, is_other_way
 
 
 def blocks(statements):
@@ -108,7 +116,7 @@ def pairs(mine, theirs):
 
 
 def compare(mine, theirs, may_lack=False):
-    """The places in which one file differs from another, and how many words do.
+    """The places where one file differs from another, how many words do, and whether it has more.
 
     If the first one may lack lines at the left margin, that they are missing doesn't count: of an
     exercise that has parts, some may not be begun.
@@ -124,10 +132,9 @@ def compare(mine, theirs, may_lack=False):
                 places = different(ours, a, b, others, c, d)
                 is_at_margin = not any(one.block for one in others)
                 found += [] if may_lack and is_at_margin and a == b else places
-    # What one's own functions do may be done elsewhere in the solution.
-    found = [] if only_mine else found or names_differ(same)
+    found = found or names_differ(same)
     words = len(words_of(*only_mine, *only_theirs))
-    return found, sum(place.words for place in found) + words
+    return found, sum(place.words for place in found) + words, bool(only_mine)
 
 
 def different(ours, a, b, others, c, d):

@@ -131,14 +131,15 @@ class Marker(ast.NodeTransformer):
         )
 
     def visit_Expr(self, node):
-        """To update settings with one key is the same as to set it."""
+        """To update settings is the same as to set each."""
         self.generic_visit(node)
         match node.value:
             case ast.Call(
-                ast.Attribute(ast.Attribute(attr="config") as config, "update"), [], [key]
+                ast.Attribute(ast.Attribute(attr="config") as config, "update"), [], keys
             ):
-                place = ast.Subscript(config, ast.Constant(key.arg), ast.Store())
-                return ast.copy_location(ast.Assign([place], key.value), node)
+                places = [ast.Subscript(config, ast.Constant(k.arg), ast.Store()) for k in keys]
+                pairs = zip(keys, places, strict=True)
+                return [ast.copy_location(ast.Assign([to], k.value), k) for k, to in pairs]
         return node
 
     def visit_BinOp(self, node):
