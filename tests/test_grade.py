@@ -248,7 +248,7 @@ def test_a_test_that_looks_into_the_app_runs_inside():
     assert judge.why_inside("test_x", hand_in, ["app", "redis_server"])
     assert not judge.why_inside("test_x", hand_in, ["app"])
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "steps").rglob("tests/test_*.py"))
-    for name in [*judge.WITHIN_BY_NAME, *judge.TOLD_FROM_INSIDE]:
+    for name in [*judge.WITHIN_BY_NAME, *running.TOLD_FROM_INSIDE]:
         assert f"def {name}(" in tests, f"{name} has another name now"
 
 
