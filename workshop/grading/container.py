@@ -244,10 +244,10 @@ class Container:
 
     def end(self):
         """End it, with all that runs in it."""
-        with contextlib.suppress(OSError):
-            self.client.stdin.close()
         self.engine.run("rm", "--force", self.name)
         end(self.client)
+        with contextlib.suppress(OSError):
+            self.client.stdin.close()
         self.client.stdout.close()
         self.errors.close()
 
