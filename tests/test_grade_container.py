@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import handed_in
 import pytest
@@ -235,6 +236,16 @@ def test_the_image_is_built_once_from_the_packages_of_the_lock(docker, tmp_path,
     assert len(docker.calls("build")) == 1
     monkeypatch.setattr(container, "DOCKERFILE", f"{container.DOCKERFILE}# changed\n")
     assert container.image(engine, said.append) != name
+
+
+def test_on_windows_nothing_runs_outside_of_a_container(docker, tmp_path, monkeypatch):
+    docker.does(fails={"info": "Cannot connect to it."})
+    windows = SimpleNamespace(platform="win32", exit=sys.exit, stderr=sys.stderr)
+    monkeypatch.setattr(commands, "sys", windows)
+    write_files(RIGHT, tmp_path / "class/lee")
+    code, output, table = grade(tmp_path, "3", tmp_path / "class")
+    assert (code, table) == (1, "")
+    assert "needs Docker, Podman or WSL: docker doesn't answer: Cannot connect to it\n" in output
 
 
 @pytest.mark.parametrize("ended", [signal.SIGINT, signal.SIGKILL], ids=["ctrl_c", "killed"])

@@ -118,7 +118,8 @@ def container_if(is_needed, place, is_repository):
         sys.exit(130)
     except container.NoContainer as problem:
         if sys.platform == "win32":
-            raise running.CannotGrade(f"on Windows, grade needs a container: {problem}") from None
+            needs = "on Windows, grade needs Docker, Podman or WSL"
+            raise running.CannotGrade(f"{needs}: {problem}") from None
         yield None, str(problem)
         return
     try:

@@ -33,6 +33,8 @@ RUN apt-get update \\
 COPY packages /packages
 RUN python -m pip install --no-cache-dir --no-index --find-links=/packages \\
     --no-deps --require-hashes --requirement=/packages/requirements.txt
+# The image comes without bytecode, and nothing could be written when a judge runs.
+RUN python -m compileall -qq /usr/local/lib/python{PYTHON} || true
 """
 MACHINES = {"x86_64": "Linux (x86-64)", "amd64": "Linux (x86-64)"}
 MACHINES |= {"aarch64": "Linux (arm64)", "arm64": "Linux (arm64)"}
