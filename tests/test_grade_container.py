@@ -53,9 +53,11 @@ elif what == "build":
     shutil.copytree(words[-1], here / "built")
     print("Step 1/4 : FROM\nStep 2/4 : RUN")
 elif what == "run":
+    (here / "running").touch()
     print(does.get("says", 2), flush=True)
     sys.stdin.read()
-elif what == "exec":
+    (here / "running").unlink()
+elif what == "exec" and (here / "running").exists():
     tell(checks=["a message comes back"])
     if json.loads(words[-1])["source"]:
         tell(place=".", notes=[], changed="")
