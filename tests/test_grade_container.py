@@ -23,7 +23,7 @@ from workshop import kit
 from workshop.commands import grade as commands
 from workshop.grading import container, running, submissions
 from workshop.grading.container import CLASS, ENGINES, SHOWN, WORKSHOP, NoContainer
-from workshop.steps import find_exercise, write_files
+from workshop.steps import write_files
 
 if sys.platform == "win32":
     pytest.skip("a stand-in for an engine needs Linux or macOS", allow_module_level=True)
@@ -331,7 +331,7 @@ def test_a_real_container_isolates_what_was_handed_in(real, tmp_path):
     (tmp_path / "class").mkdir()
     names = ["right", "one_mistake", "nothing", "reads_the_solution", "fork_bomb"]
     rows = graded_for_real(real, tmp_path, names)
-    assert len(rows["right"]["checks"]) == len(find_exercise("3").all_tests)
+    assert len(rows["right"]["checks"]) == 15
     told = json.dumps(rows["fork_bomb"])
     assert "keeps starting processes" in told, "its processes can be counted"
 
