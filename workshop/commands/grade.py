@@ -65,8 +65,9 @@ def grade(
     submission contains no project, its row says so, and the others are graded.
 
     Each submission runs apart from the tests, which talk to it over sockets. On Linux, it is
-    isolated from this machine and from the other submissions; elsewhere, each row says "not
-    isolated".
+    isolated from this machine and from the other submissions. Elsewhere, it is isolated in a
+    container if Docker or Podman is running; the first time, this builds an image. Without them,
+    each row says "not isolated".
 
     The results are in the folder of --out: grades.csv, grades.json with each check and its
     sentence, and JUnit XML for each learner. The exit code is 1 if something could not be graded,
@@ -89,14 +90,42 @@ def grade(
         kept = Kept(folder, chosen, resume)
         todo = kept.take(sources, rows)
         limit = limit or running.seconds_for(chosen)
-        grade_them(chosen, todo, rows, kept, not why, jobs, limit, form, feedback)
+        with container_if(why and todo, submissions or ".", bool(pattern)) as (container, problem):
+            isolated = not why or bool(container)
+            grade_them(chosen, todo, rows, kept, isolated, jobs, limit, form, feedback, container)
     except (NoSubmission, running.CannotGrade) as problem:
         raise click.ClickException(printable(problem)) from None
-    if why:
-        click.secho(
-            f"\nNot isolated: {why}. A submission could read or change files here.", fg="yellow"
-        )
+    if problem:
+        text = f"Not isolated: {why}, and {printable(problem)}."
+        click.secho(f"\n{text} A submission could read or change files here.", fg="yellow")
+    elif container:
+        click.echo(f"Isolated in a container, because {why}.")
     sys.exit(1 if any(row.result == "not graded" for row in rows) else 0)
+
+
+@contextlib.contextmanager
+def container_if(is_needed, place, is_repository):
+    """A container for what was handed in, if one is needed and there is one; or why there isn't."""
+    from workshop.grading import container, running
+
+    if not is_needed:
+        yield None, ""
+        return
+    try:
+        started = container.start(place, is_repository, lambda text: click.echo(text, err=True))
+    except KeyboardInterrupt:
+        click.echo("\nStopped.", err=True)
+        sys.exit(130)
+    except container.NoContainer as problem:
+        if sys.platform == "win32":
+            needs = "on Windows, grade needs Docker, Podman or WSL"
+            raise running.CannotGrade(f"{needs}: {problem}") from None
+        yield None, str(problem)
+        return
+    try:
+        yield started, ""
+    finally:
+        started.end()
 
 
 def choose(submissions, pattern, roster_file, column):
@@ -168,7 +197,7 @@ class Kept:
         self.path.unlink(missing_ok=True)
 
 
-def grade_them(exercise, todo, rows, kept, isolated, jobs, limit, form, feedback):
+def grade_them(exercise, todo, rows, kept, isolated, jobs, limit, form, feedback, container=None):
     """Grade, show how far it is, and write and tell the results."""
     from workshop.grading import results, running
 
@@ -176,9 +205,10 @@ def grade_them(exercise, todo, rows, kept, isolated, jobs, limit, form, feedback
         return sorted(rows, key=lambda row: row.id)
 
     if todo:
-        expected = running.all_checks(exercise)
-        jobs = jobs or max(1, min(len(todo), os.cpu_count() or 1))
-        grading = running.grade_all(exercise, todo, expected, isolated, jobs, limit)
+        expected = running.all_checks(exercise, container)
+        cores = container.jobs if container else os.cpu_count() or 1
+        jobs = jobs or max(1, min(len(todo), cores))
+        grading = running.grade_all(exercise, todo, expected, isolated, jobs, limit, container)
         bar = click.progressbar(
             length=len(todo),
             label=f"Grading {len(todo)} of {exercise.id}",

@@ -46,8 +46,6 @@ WITHIN_BY_NAME = {
     "test_an_invalid_allowed_origin_is_reported_at_startup": "it reads why the app does not start",
     "test_a_flood_of_posts_is_answered_with_429": "it has to be faster than a limit",
 }
-# What a client cannot see: whether a handler has ended, the process of the app alone can tell.
-TOLD_FROM_INSIDE = {"test_the_handler_ends_when_its_client_disconnects"}
 OPTIONS = [
     *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),
     *("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--thorough"),

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 from workshop import machine
-from workshop.grading.judge import TOLD_FROM_INSIDE
 from workshop.tied import end
 from workshop.venv import ROOT
 
@@ -19,6 +18,8 @@ LONGEST = 1500  # characters of a sentence
 COLLECT_SECONDS = 120
 # Numbers that differ from run to run, while what they say is the same.
 LARGE = re.compile(r"\b\d{1,3}(?:,\d{3}){2,}\b")
+# What a client cannot see: whether a handler has ended, the process of the app alone can tell.
+TOLD_FROM_INSIDE = {"test_the_handler_ends_when_its_client_disconnects"}
 LATE = "not run: the {} s were up (--limit allows more)"
 
 
@@ -70,9 +71,7 @@ def row_from(known):
 
 
 def why_not_isolated():
-    """Why submissions can't be isolated on this machine; "" if they can."""
-    if sys.platform == "win32":
-        raise CannotGrade("grade needs Linux or macOS; on Windows, use it in WSL")
+    """Why this system itself can't isolate submissions; "" if it can."""
     if not sys.platform.startswith("linux"):
         return "this system has no namespaces"
     command = [sys.executable, "-m", "harness.namespaces"]
@@ -94,7 +93,11 @@ LOCK = threading.Lock()
 class Judge:
     """A judge's process, and the lines that it tells."""
 
-    def __init__(self, exercise, source, isolated, limit):
+    def __init__(self, exercise, source, isolated, limit, container=None):
+        command = [sys.executable, "-m"]
+        if container:
+            command = container.command(limit)
+            source = source and container.inside(source)
         self.folder = tempfile.TemporaryDirectory() if not isolated else None
         order = {
             "exercise": exercise.id,
@@ -105,13 +108,13 @@ class Judge:
         self.errors = tempfile.TemporaryFile()
         self.is_late = threading.Event()
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "workshop.grading.judge", json.dumps(order)],
+            [*command, "workshop.grading.judge", json.dumps(order)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             encoding="utf-8",
-            env=machine.environ(PYTHONUTF8="1"),
+            env=None if container else machine.environ(PYTHONUTF8="1"),
             start_new_session=True,  # so that it is ended with all that it started
         )
         with LOCK:
@@ -154,19 +157,19 @@ class Judge:
         return lines[-1] if lines else "no reason is known"
 
 
-def all_checks(exercise):
+def all_checks(exercise, container=None):
     """The checks of an exercise in words, from the workshop's own files; raises CannotGrade."""
-    judge = Judge(exercise, None, False, COLLECT_SECONDS)
+    judge = Judge(exercise, None, bool(container), COLLECT_SECONDS, container)
     for event in judge.events():
         if event.get("checks"):
             return event["checks"]
     raise CannotGrade(f"the tests of {exercise.id} can't be collected: {judge.said()}")
 
 
-def grade_one(exercise, name, source, expected, isolated, limit):
+def grade_one(exercise, name, source, expected, isolated, limit, container=None):
     """Grade one submission: its row."""
     row = Row(name, source.name, isolated=isolated)
-    judge = Judge(exercise, source, isolated, limit)
+    judge = Judge(exercise, source, isolated, limit, container)
     asked, found, inside, current, stuck, is_over = None, {}, set(), "", "", False
     for event in judge.events():
         if "none" in event:
@@ -233,7 +236,7 @@ def clean(sentence):
     return kept if len(kept) <= LONGEST else f"{kept[:LONGEST]}…"
 
 
-def grade_all(exercise, sources, expected, isolated, jobs, limit):
+def grade_all(exercise, sources, expected, isolated, jobs, limit, container=None):
     """Grade submissions, some at a time: pairs of a source's name and its row, as they come.
 
     `sources` is a dict of identifiers to sources. When this is left early, nothing keeps running.
@@ -243,7 +246,7 @@ def grade_all(exercise, sources, expected, isolated, jobs, limit):
     def one(name, source):
         if stopped.is_set():
             return None
-        return grade_one(exercise, name, source, expected, isolated, limit)
+        return grade_one(exercise, name, source, expected, isolated, limit, container)
 
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(one, name, source) for name, source in sources.items()]

@@ -104,8 +104,8 @@ def _add_packages(folder, pythons, targets, everything, say):
     pairs = [(python, target) for target in targets for python in pythons]
     wheels = set()
 
-    def download(lines, python, target):
-        names, why = _download(lines, folder, python, target)
+    def add(lines, python, target):
+        names, why = download(lines, folder, python, target)
         wheels.update(names)
         return why
 
@@ -117,10 +117,10 @@ def _add_packages(folder, pythons, targets, everything, say):
             if target.needs(entry.get("markers"), python)
         }
         say(f"{len(lines)} packages for Python {python} on {target.name} …")
-        if download(list(lines.values()), python, target) is None:
+        if add(list(lines.values()), python, target) is None:
             return []
         # One at a time, to say which of them cannot be had.
-        whys = {name: download([line], python, target) for name, line in lines.items()}
+        whys = {name: add([line], python, target) for name, line in lines.items()}
         return [
             f"{name} {packages[name]['version'][2:]} for Python {python} on {target.name}: {why}"
             for name, why in whys.items()
@@ -132,7 +132,7 @@ def _add_packages(folder, pythons, targets, everything, say):
     return sorted(wheels), lacking
 
 
-def _download(lines, folder, python, target):
+def download(lines, folder, python, target):
     """Download wheels into a folder; returns their names, and None or why it cannot be done."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as place:
         requirements = Path(place, "requirements.txt")
