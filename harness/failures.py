@@ -118,7 +118,9 @@ def why_other(client, heard, expected):
         return ": does each message take the same way to everyone, to the client that sent it, too?"
     if "\n" in received and "\n" not in other:
         is_more = received.rstrip("\r\n").count("\n")
-        return f": {'more than one line is' if is_more else 'the line ending is still'} in it"
+        if is_more:
+            return ": more than one line is in it: read() gives what has arrived, readline() a line"
+        return ": the line ending is still in it"
     if received != other and other and other in received and received[0] in "{[":
         return ": what is sent should be the text itself, with no JSON around it"
     return why_so(received) or journey.why_again(received, client, client.before)

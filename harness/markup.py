@@ -72,7 +72,10 @@ class Markup(HTMLParser):
     def told_headings(self):
         """The page's headings, or why it has none."""
         if not self.elements:
-            return f"none: GET / answers with the text {self.text!r:.60}, not with the template"
+            return (
+                f"none: GET / answers with the text {self.text!r:.60}, not with a template: is it "
+                "render_template(), with the name of a file?"
+            )
         if self.headings or not self.never_ended:
             return self.headings or "none: it needs an <h1>"
         tag = self.never_ended

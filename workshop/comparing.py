@@ -189,6 +189,8 @@ def changed(mine, theirs):
         why = "has something else there"
     elif not right:
         why = f"doesn't have {listed(left)} there"
+    elif left and "f" in [*left, *right]:
+        why = f"has {'an' if 'f' in right else 'no'} f before the text there"
     else:
         why = f"has {listed(right)} there" + (f", not {listed(left)}" if left else "")
     return Place(mine.line, why, count)

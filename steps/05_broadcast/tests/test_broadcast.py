@@ -37,10 +37,10 @@ async def all_hear(clients, *messages):
     results = await asyncio.gather(
         *(heard_by(client, len(messages), messages) for client in clients)
     )
-    each = [
-        f"{client.name} received {short(heard)}"
-        for client, (heard, _) in zip(clients, results, strict=True)
-    ]
+    by_heard = {}
+    for client, (heard, _) in zip(clients, results, strict=True):
+        by_heard.setdefault(short(heard), []).append(client.name)
+    each = [f"{' and '.join(names)} received {heard}" for heard, names in by_heard.items()]
     for client, (heard, why) in zip(clients, results, strict=True):
         hint = why_other(client, heard, messages) or "".join(dict.fromkeys(map(why_so, heard)))
         assert heard == list(messages), (

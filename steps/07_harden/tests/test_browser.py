@@ -134,7 +134,7 @@ async def test_the_button_is_disabled_until_the_socket_is_open(page_at, expect):
 
 
 async def test_html_shows_as_text(page, expect):
-    html = "<img src=/nowhere onerror=alert(1)> <b>bold</b>"
+    html = "<img src=/static/css/websocket.css onerror=alert(1)> <b>bold</b>"
     await send(page, expect, html)
     item = page.get_by_role("listitem")
     await expect(item, "typed HTML should show as the text it is: see textContent").to_contain_text(
@@ -210,7 +210,8 @@ async def test_the_newest_message_is_visible_unless_the_reader_has_scrolled_up(p
     hint = (
         "does the script scroll only where it was at its end before?"
         if scrolls
-        else "no list scrolls, only the page; it takes a height and overflow-y"
+        else "no list scrolls, only the page; it takes overflow-y, and a height of its own or of "
+        "what it is in (min-height lets it grow)"
     )
     await oldest.scroll_into_view_if_needed()
     await send(page, expect, "one more")
