@@ -40,7 +40,8 @@ def why_it_returned(app, path, sent):
         if re.search(r"^\s*(asyncio\.)?gather\(", source, re.M):
             return ": the handler returned, since `gather(…)` is not awaited"
         if sent == "":
-            return ": the handler returned after an empty message: does a `while` or an `if` take it for the end?"
+            why = "does a `while` or an `if` take it for the end?"
+            return f": the handler returned after an empty message: {why}"
         if re.search(r"^\s*(async\s+)?(while|for)\b", source, re.M):
             return ": the handler returned, though it has a loop: what ends it?"
     return ": a handler that returns ends its connection, so is there a loop?"
