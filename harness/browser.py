@@ -7,62 +7,10 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from harness.patience import within
+from harness.scripts import WATCH_LISTENERS, WATCH_SOCKET, WATCH_STATE
 
 NEVER_LOADS = "the page does not finish loading: is there a loop without an end in its script?"
 NO_BROWSER = "no browser: install Chromium, Chrome or Edge (on Debian: sudo apt install chromium)"
-# What a page did before a test could look: the state's texts, and where it connected to.
-WATCH_STATE = """
-window.states = [];
-new MutationObserver(() => {
-  const text = document.querySelector("[role=status], output")?.textContent.trim();
-  if (text && text !== states.at(-1)) states.push(text);
-}).observe(document, {subtree: true, childList: true, characterData: true});
-"""
-# And what it did with its socket and its listeners that has no effect.
-WATCH_LISTENERS = """
-window.openedSockets = [];
-window.idleListeners = [];
-window.WebSocket = new Proxy(WebSocket, { construct(made, given) {
-  const socket = new made(...given);
-  openedSockets.push(socket);
-  return socket;
-}});
-const add = EventTarget.prototype.addEventListener;
-EventTarget.prototype.addEventListener = function (type, listener, ...options) {
-  if (listener === undefined) {
-    idleListeners.push(`gives no function to addEventListener("${type}", …): ` +
-      "the name of a function stands there without ()");
-  }
-  if (openedSockets.includes(this) && !(`on${type}` in this)) {
-    idleListeners.push(`listens to "${type}", which a socket does not have: ` +
-      'its events are "open", "message", "close" and "error"');
-  }
-  return add.call(this ?? window, type, listener, ...options);
-};
-"""
-WATCH_SOCKET = """
-window.sockets = [];
-window.WebSocket = class extends EventTarget {
-  static { Object.assign(this, { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 }); }
-  readyState = 0;
-  onopen = null;
-  onmessage = null;
-  onclose = null;
-  onerror = null;
-  bufferedAmount = 0;
-  constructor(url) {
-    super();
-    sockets.push(this);
-    window.connectedTo = new URL(url, location.href.replace(/^http/, "ws")).href;
-  }
-  dispatchEvent(event) {
-    this[`on${event.type}`]?.(event);
-    return super.dispatchEvent(event);
-  }
-  send() {}
-  close() {}
-};
-"""
 
 
 async def launch(playwright):
@@ -114,10 +62,16 @@ def describe(error):
     message = error.message
     if re.search("of null|is null", message):
         message += (
-            ": no element was found, so is the selector right, and is the script loaded with defer?"
+            ": no element was found, so is the selector right (getElementById takes no #), and is "
+            "the script loaded with defer?"
         )
     if re.search(r"undefined \(reading '(preventDefault|data|target)'\)", message):
         message += ": a listener is only named when it is added, and not called with ()"
+    elif "of undefined" in message:
+        message += (
+            ": in a method that is passed as a listener, `this` is no longer its object; pass "
+            "(event) => this.method(event)"
+        )
     return f"{where[1]}, line {where[2]}: {message}" if where else message
 
 

@@ -28,7 +28,7 @@ def way_to(client):
     way = [journey.way_of(message, client, clients, has_queues), journey.closed_server()]
     if "not put into any queue" in way[0]:
         way += map(hides_a_name, texts)
-    way += map(never_reached, texts)
+    way += [find(text) for find in (never_reached, shares_a_queue) for text in texts]
     return "; ".join(filter(None, way))
 
 
@@ -45,6 +45,18 @@ def why_it_returned(app, path, sent):
         if re.search(r"^\s*(async\s+)?(while|for)\b", source, re.M):
             return ": the handler returned, though it has a loop: what ends it?"
     return ": a handler that returns ends its connection, so is there a loop?"
+
+
+def shares_a_queue(text):
+    """Say in which line a class has one queue for all its objects; "" if in none."""
+    for owner in ast.walk(parsed(text)):
+        for node in owner.body if isinstance(owner, ast.ClassDef) else []:
+            if isinstance(node, ast.Assign) and "Queue(" in ast.unparse(node.value):
+                return (
+                    f"line {node.lineno} makes one queue for all objects of {owner.name}: one that "
+                    "is made in __init__ belongs to each alone"
+                )
+    return ""
 
 
 def keeps_websocket(text):

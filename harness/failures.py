@@ -7,7 +7,7 @@ from contextlib import suppress
 from quart.testing import WebsocketResponseError
 
 from harness import journey, patience
-from harness.clues import keeps_websocket, sources, way_to, why_it_returned
+from harness.clues import keeps_websocket, shares_a_queue, sources, way_to, why_it_returned
 from harness.errors import describe
 from harness.loops import never_reached
 from harness.redirects import REDIRECTS, Redirected, redirected
@@ -123,6 +123,9 @@ def why_other(client, heard, expected):
         return ": the line ending is still in it"
     if received != other and other and other in received and received[0] in "{[":
         return ": what is sent should be the text itself, with no JSON around it"
+    shared = [found for text in sources(client.app) if (found := shares_a_queue(text))]
+    if shared:
+        return f": {shared[0]}"
     return why_so(received) or journey.why_again(received, client, client.before)
 
 

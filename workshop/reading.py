@@ -372,10 +372,17 @@ def of_pipfile(text):
     """The lines of a Pipfile."""
     found = []
     for section, table in tomllib.loads(text).items():
+        if isinstance(table, dict) and table:
+            found.append(Statement(line_of(text, f"[{section}]"), 0, f"[{section!r}]"))
         for key, value in table.items() if isinstance(table, dict) else ():
-            lines = enumerate(text.splitlines(), 1)
-            line = next((n for n, one in lines if one.strip(" \"'").startswith(key)), 1)
+            line = line_of(text, key)
             if isinstance(value, dict) and set(value) == {"version"}:
                 value = value["version"]
             found.append(Statement(line, 0, f"[{section!r}] {key!r} = {value!r}"))
-    return sorted(found, key=lambda one: one.text)
+    return found
+
+
+def line_of(text, start):
+    """The number of the first line of a text that begins with something, perhaps in quotes."""
+    lines = enumerate(text.splitlines(), 1)
+    return next((number for number, one in lines if one.strip(" \"'").startswith(start)), 1)

@@ -12,6 +12,7 @@ from workshop import comparing
 MOST_LINES = 20  # of what an app prints
 # As the browser's console says of an address, and not of a script.
 NOT_A_CAUSE = ("Failed to load resource", "WebSocket connection to")
+QUESTION = re.compile(r": (?:does|is) [^:]*\?$")  # which a cause that is known answers
 PORT = re.compile(r"\b\d{4,5}\b")  # differs from check to check
 
 
@@ -132,7 +133,8 @@ class Verdict:
         causes = [line for line in said if not line.startswith(NOT_A_CAUSE)]
         others = [line for line in said if line.startswith(NOT_A_CAUSE)]
         says = "The browser's console says: {}".format
-        lines = [*map(says, causes), *first.reason.splitlines(), *map(says, others)]
+        reason = QUESTION.sub("", first.reason) if causes else first.reason
+        lines = [*map(says, causes), *reason.splitlines(), *map(says, others)]
         if self.project:
             lines += comparing.places(self.project, self.exercise)
         return f"Fix this first: {first.words}", lines

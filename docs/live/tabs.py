@@ -17,10 +17,11 @@ import pytest_asyncio
 
 from docs.live.bridge import LOST, Bridge
 from harness import failures, patience
-from harness.browser import WATCH_SOCKET, WATCH_STATE, describe
+from harness.browser import describe
 from harness.expecting import Expectation
 from harness.hurry import A_TEST_FAILED
 from harness.inprocess import NEVER_YIELDS
+from harness.scripts import WATCH_SOCKET, WATCH_STATE
 
 ORIGIN = "http://page/"  # stands for the tab's address, which is that of the page around it
 

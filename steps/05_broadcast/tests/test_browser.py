@@ -121,7 +121,7 @@ async def test_the_button_is_disabled_until_the_socket_is_open(page_at, expect):
     page = await page_at("http://workshop.example/")  # where no socket ever opens
     button = page.get_by_role("button", name="Send")
     await expect(
-        button, "nothing can be sent yet, so the page should have the button disabled"
+        button, "nothing can be sent yet: the button should be disabled until the socket is open"
     ).to_be_disabled()
     state = await state_of(page, expect)
     await page.clock.run_for(3000)  # milliseconds that the page believes have passed

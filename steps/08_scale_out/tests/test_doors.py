@@ -266,6 +266,11 @@ async def test_one_client_too_many_is_refused_until_another_disconnects(app, log
         async with log_client():
             got = await status_of(app.test_client().websocket("/api/v3/ws"))
             assert got == status, f"two may connect, and the third is answered with {got}"
+        got = await status_of(app.test_client().websocket("/api/v3/ws"))
+        assert got == 101, (
+            f"one of two has disconnected, and the next one is answered with {got}: is a seat "
+            "given back however a handler ends?"
+        )
         async with log_client() as alice:
             await say(alice, "let in, because another has left")
 
