@@ -375,6 +375,8 @@ def of_pipfile(text):
         if isinstance(table, dict) and table:
             found.append(Statement(line_of(text, f"[{section}]"), 0, f"[{section!r}]"))
         for key, value in table.items() if isinstance(table, dict) else ():
+            if isinstance(value, str) and re.match(r"[<>=~!]=?\s*\d", value):
+                value = "*"  # any version will do
             line = line_of(text, key)
             if isinstance(value, dict) and set(value) == {"version"}:
                 value = value["version"]

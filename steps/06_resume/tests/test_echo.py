@@ -46,10 +46,17 @@ async def test_an_echo_reaches_only_its_sender(app):
 
 
 async def test_the_handler_ends_when_its_client_disconnects(app):
-    async with app.test_client().websocket("/ws") as alice:
-        await alice.send("hello")
-        await alice.receive()
-    # Leaving the block waits for her handler to end, and fails if it does not.
+    test_client = app.test_client()
+    async with test_client.websocket("/ws") as bob:
+        async with test_client.websocket("/ws") as alice:
+            await alice.send("hello")
+            await alice.receive()
+        # Leaving the block waits for her handler to end, and fails if it does not.
+        await bob.send("still here")
+        try:
+            await bob.receive()
+        except AssertionError as error:
+            pytest.fail(f"alice has disconnected, and bob wants an echo, but {error}")
 
 
 async def test_a_plain_get_is_refused(app):

@@ -179,8 +179,11 @@ async def test_an_unknown_last_id_breaks_nothing(log_client, last):
         async with log_client(alice.log, last) as bob:
             await say(alice, "after")
             heard = ""
-            while heard != "after":
-                heard = await bob.receive()
+            try:
+                while heard != "after":
+                    heard = await bob.receive()
+            except AssertionError as error:
+                pytest.fail(f"{error}\nThe newest id is {alice.last}, and bob said last={last}.")
 
 
 async def test_posts_and_tcp_lines_are_in_the_log_too(app, log_client, tcp_connect):
