@@ -52,7 +52,7 @@ async def test_the_handler_ends_when_its_client_disconnects(app):
             await alice.send("hello")
             await alice.receive()
         # Leaving the block waits for her handler to end, and fails if it does not.
-        await bob.send("still here")
+        await bob.send("again")
         try:
             await bob.receive()
         except AssertionError as error:
