@@ -134,8 +134,8 @@ def workshop_files():
         *("pyproject.toml", "steps/conftest.py", "steps/*/tests/*.py", "steps/*/exercise.toml"),
         *("steps/*/challenges/*/tests/*.py", "steps/*/challenges/*/exercise.toml"),
         *("harness/*.py", "docs/live/*.py"),
-        *(f"workshop/{name}.py" for name in ("comparing", "outcomes", "reading", "reporting")),
-        *(f"workshop/{name}.py" for name in ("steps", "venv", "verdict")),
+        *(f"workshop/{name}.py" for name in ("comparing", "outcomes", "reporting")),
+        *(f"workshop/{name}.py" for name in ("reading/*", "steps", "venv", "verdict")),
     ]
     paths = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
     # And the solutions, to compare with.
