@@ -66,7 +66,7 @@ def describe(error):
             "the script loaded with defer?"
         )
     if re.search(r"undefined \(reading '(preventDefault|data|target)'\)", message):
-        message += ": a listener is only named when it is added, and not called with ()"
+        message += ": pass the listener by name, without ()"
     elif "of undefined" in message:
         message += (
             ": in a method that is passed as a listener, `this` is no longer its object; pass "

@@ -40,7 +40,7 @@ def why_it_returned(app, path, sent):
         if re.search(r"^\s*(asyncio\.)?gather\(", source, re.M):
             return ": the handler returned, since `gather(…)` is not awaited"
         if sent == "":
-            why = "does a `while` or an `if` take it for the end?"
+            why = "does a `while` or an `if` treat it as the end?"
             return f": the handler returned after an empty message: {why}"
         if re.search(r"^\s*(async\s+)?(while|for)\b", source, re.M):
             return ": the handler returned, though it has a loop: what ends it?"
@@ -53,8 +53,8 @@ def shares_a_queue(text):
         for node in owner.body if isinstance(owner, ast.ClassDef) else []:
             if isinstance(node, ast.Assign) and "Queue(" in ast.unparse(node.value):
                 return (
-                    f"line {node.lineno} makes one queue for all objects of {owner.name}: one that "
-                    "is made in __init__ belongs to each alone"
+                    f"line {node.lineno} makes one queue that all {owner.name} objects share: make "
+                    "it in __init__, so that each has its own"
                 )
     return ""
 

@@ -71,7 +71,7 @@ CLAUSES = {
     r"base 10: 'text/": "the status comes after the text, and after that a dict of headers",
     r"^QueueEmpty": "get_nowait() doesn't wait for a message; `await queue.get()` does",
     r"^QueueFull": "was the queue made with a limit? A client that does not read fills it",
-    r"^UnicodeDecodeError": "is it inside a `try` that these bytes are made a text?",
+    r"^UnicodeDecodeError": "are these bytes decoded inside a `try`?",
     r"^TimeoutError": "a wait timed out here, but a client may be silent for as long as it likes",
     r"'dict' object has no attribute 'add'": "{} is an empty dict, and set() an empty set",
     r"unhashable type": "a set and a dict's keys take what never changes; a client's queue will do",
@@ -169,7 +169,7 @@ def where_templates_are(error):
     frames = traceback.extract_tb(error.__traceback__)
     folders = [Path(f.filename).parent for f in frames if Path(f.filename).parent in PROJECTS]
     if str(error.name).startswith("templates/"):
-        return ": Quart looks in templates/, which is no part of the name"
+        return ": Quart already looks in templates/, so leave it out of the name"
     if not folders:
         return ""
     if (folders[-1] / "templates" / str(error.name)).is_file():

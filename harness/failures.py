@@ -115,14 +115,16 @@ def why_other(client, heard, expected):
         return ""
     received, other = wrong[0]
     if sorted(heard) == sorted(expected):
-        return ": does each message take the same way to everyone, to the client that sent it, too?"
+        return ": does every message reach all clients the same way, including its sender?"
     if "\n" in received and "\n" not in other:
         is_more = received.rstrip("\r\n").count("\n")
         if is_more:
-            return ": more than one line is in it: read() gives what has arrived, readline() a line"
+            return (
+                ": more than one line is in it: readline() returns one, read() whatever has arrived"
+            )
         return ": the line ending is still in it"
     if received != other and other and other in received and received[0] in "{[":
-        return ": what is sent should be the text itself, with no JSON around it"
+        return ": send the text itself, not JSON"
     shared = [found for text in sources(client.app) if (found := shares_a_queue(text))]
     if shared:
         return f": {shared[0]}"
@@ -132,8 +134,8 @@ def why_other(client, heard, expected):
 def no_answer(app, path, client=None):
     never = "".join(f"; {found}" for text in sources(app) if (found := never_reached(text)))
     why = because(app) or (
-        ": Quart does so at the first receive() or send(), or at `await websocket.accept()`, and "
-        f"the handler waits for something else before{never}{meanwhile(client=client)}"
+        ": Quart answers it at the first receive() or send(), or at `await websocket.accept()`, "
+        f"but the handler waits for something else first{never}{meanwhile(client=client)}"
     )
     start = f"the handshake on {path} is not answered"
     return AssertionError(f"{start} within {patience.DEADLINE} s{why}")
@@ -153,7 +155,9 @@ def no_message(client):
         failed = failed_tasks(getattr(client.app, "clients", []))
         hint = f": {kept[0] if kept else way}" if kept or way else ""
         if " put into" in way and "not put into" not in way:
-            places = ONLY_RECEIVES.sub(r"\1, and sends nothing before this client speaks", places)
+            places = ONLY_RECEIVES.sub(
+                r"\1, so it sends nothing until this client sends a message", places
+            )
         why = f"{sent}{hint}{failed}{'' if kept else places}"
     where = f"for {name} on {client.path}" if name else f"on {client.path}"
     return AssertionError(f"no message arrived {where} within {patience.DEADLINE} s{why}")

@@ -123,7 +123,7 @@ def about(message, events, kind):
 def through_queues(queued, taken, connected):
     """What happened to a message in queues, in words: where it was put in, and where taken out."""
     count = len({one.where for one in queued})
-    hint = "is each client's queue kept beside the others', before it sends anything?"
+    hint = "is each client's queue added to the others as soon as it connects?"
     few = f", though {connected} clients are connected ({hint})" if count < connected else ""
     queues = f"{count} queue{'s' * (count > 1)}"
     put = f"put into {queues}{told(queued[0].place)}{few}"

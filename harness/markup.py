@@ -73,8 +73,8 @@ class Markup(HTMLParser):
         """The page's headings, or why it has none."""
         if not self.elements:
             return (
-                f"none: GET / answers with the text {self.text!r:.60}, not with a template: is it "
-                "render_template(), with the name of a file?"
+                f"none: GET / answers with the text {self.text!r:.60}, not with a template: does "
+                "it call render_template() with a file name?"
             )
         if self.headings or not self.never_ended:
             return self.headings or "none: it needs an <h1>"

@@ -141,7 +141,7 @@ def meanwhile(loop=None, client=None):
     has_handler = any("handle_websocket" in str(task.get_coro()) for task in own)
     if client is not None and own and not has_handler:
         places = in_words(own)
-        return f"; this client's handler has returned, and did not wait for its task in {places}"
+        return f"; this client's handler returned without waiting for its task in {places}"
     if client is None or not (places := in_words(own)):
         return f"; meanwhile the app waits in {places}" if (places := in_words(tasks)) else ""
     others = in_words(theirs, waiting_places(own))

@@ -21,8 +21,8 @@ window.WebSocket = new Proxy(WebSocket, { construct(made, given) {
       get: () => listener,
       set(given) {
         if (given === undefined) {
-          idleListeners.push(`gives no function to .on${type}: ` +
-            "the name of a function stands there without ()");
+          idleListeners.push(`sets .on${type} to undefined: ` +
+            "assign the function's name, without ()");
         }
         listener = given;
       },
@@ -34,8 +34,8 @@ window.WebSocket = new Proxy(WebSocket, { construct(made, given) {
 const add = EventTarget.prototype.addEventListener;
 EventTarget.prototype.addEventListener = function (type, listener, ...options) {
   if (listener === undefined) {
-    idleListeners.push(`gives no function to addEventListener("${type}", …): ` +
-      "the name of a function stands there without ()");
+    idleListeners.push(`passes no function to addEventListener("${type}", …): ` +
+      "pass the function's name, without ()");
   }
   if (openedSockets.includes(this) && !(`on${type}` in this)) {
     idleListeners.push(`listens to "${type}", which a socket does not have: ` +

@@ -127,7 +127,7 @@ def lines_about(project, word):
                 around = [one.name for one in functions if one.lineno <= number <= one.end_lineno]
                 when = f", which has no effect before {around[-1]}() runs" if around else ""
                 if not around and any(one.lineno < number <= one.end_lineno for one in ifs):
-                    when = ", which stands in an `if`: does it run when the file is imported?"
+                    when = ", inside an `if`: does it run when the file is imported?"
                 found.append(f"line {number} of {path.name} is `{line.strip()}`{when}")
     return f"; {' and '.join(found[:2])}" if found else ""
 

@@ -123,7 +123,7 @@ DIFFERENT = [
         "doesn't have this line",
     ),
     (("ws():", "ws(client):"), 16, "has one name fewer there"),
-    (('"echo {data}"', '"echo {ws}"'), 19, "has what you call `data` there, not `ws`"),
+    (('"echo {data}"', '"echo {ws}"'), 19, "uses your `data` there, not `ws`"),
 ]
 
 

@@ -190,7 +190,7 @@ def changed(mine, theirs):
     elif not right:
         why = f"doesn't have {listed(left)} there"
     elif left and "f" in [*left, *right]:
-        why = f"has {'an' if 'f' in right else 'no'} f before the text there"
+        why = f"has {'an f-string' if 'f' in right else 'a plain string'} there"
     else:
         why = f"has {listed(right)} there" + (f", not {listed(left)}" if left else "")
     return Place(mine.line, why, count)
@@ -212,6 +212,6 @@ def names_differ(same):
         for name, other in zip(mine.names, theirs.names, strict=True):
             usual = uses[other, theirs.block].most_common(1)[0][0]
             if name != usual:
-                why = f"has what you call `{usual}` there, not `{name}`"
+                why = f"uses your `{usual}` there, not `{name}`"
                 found.append(Place(mine.line, why))
     return found

@@ -30,10 +30,10 @@ def stuck(path, line):
     before = range(max(1, line - 3), line + 1)
     is_read = any(".read" in linecache.getline(path, number) for number in before)
     why = (
-        'does a loop go on at the end of the connection, where each read returns b"" at once?'
+        'does a loop keep reading after the connection has closed, when each read returns b""?'
         if is_read
-        else "is there a loop without an end, or a call that blocks, such as time.sleep or a "
-        "queue.Queue's get, in place of asyncio's own?"
+        else "is there a loop without an end, or a call that blocks, such as time.sleep() or "
+        "queue.Queue.get(), instead of the asyncio version?"
     )
     return (
         f"{Path(path).name}, line {line}: after {BUSY} s the code is still busy here: {why} "

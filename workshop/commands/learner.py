@@ -214,7 +214,7 @@ def check(exercise, watch, live, thorough, as_json):
 
     If the exercise has parts, they are checked one after the other, and an optional part is left
     out until you begin it. Checks that need a browser take longer, and run once all others pass.
-    If your code is nearly right, the lines that differ from the solution most like it are named.
+    If your code is nearly right, it also shows where it differs from the closest solution.
     The exit code is 0 only if no check fails.
     """
     from workshop import learner

@@ -239,7 +239,7 @@ BAD_LINES = {
 }
 
 
-READS_LINES = " At one that is too long, readline() raises a ValueError, but read() doesn't."
+READS_LINES = " readline() raises a ValueError if a line is too long; read() doesn't."
 
 
 def too_long_or_not(line):
@@ -294,8 +294,8 @@ async def test_only_this_machine_can_connect_to_the_tcp_port(app, tcp_connect):
         except AssertionError:
             return  # nothing listens there
     pytest.fail(
-        "the TCP server can be reached at 127.0.0.2, too: it should listen on 127.0.0.1, which "
-        "start_server takes after the handler"
+        "the TCP server can be reached at 127.0.0.2, too: pass 127.0.0.1 to start_server as the "
+        "host, after the handler"
     )
 
 

@@ -105,7 +105,7 @@ async def test_typed_text_comes_back_by_button_and_by_enter(page, expect):
     box = page.get_by_role("textbox", name="Message")
     await send(page, expect, "by button")
     await shows(page, expect, "by button")
-    sentence = "the box should have the focus again, for the next message: see focus()"
+    sentence = "the box should have the focus again, for the next message: call its focus()"
     await expect(box, sentence).to_be_focused()
     await box.fill(" by  enter ")
     await box.press("Enter")
@@ -147,10 +147,10 @@ async def test_when_the_server_stops_the_page_says_so(page, expect, server):
     await expect(button, "the button should work once the socket is open").to_be_enabled()
     await asyncio.to_thread(server.stop)
     await expect(
-        state, "a listener of \"close\" should let the state say 'Disconnected'"
+        state, "a \"close\" listener should set the state to 'Disconnected'"
     ).to_contain_text("Disconnected")
     await expect(
-        button, 'nothing can be sent now, so a listener of "close" should disable the button'
+        button, 'nothing can be sent now, so a "close" listener should disable the button'
     ).to_be_disabled()
 
 
@@ -158,7 +158,7 @@ async def test_the_page_works_by_keyboard_alone(page, expect):
     button = page.get_by_role("button", name="Send")
     await expect(button, "the button should work once the socket is open").to_be_enabled()
     box = page.get_by_role("textbox", name="Message")
-    hint = ": see autofocus, which an element that is disabled does not take"
+    hint = ": use autofocus, which has no effect on a disabled element"
     await expect(box, f"the cursor should be in the box at the start{hint}").to_be_focused()
     await page.keyboard.type("first")
     await page.keyboard.press("Enter")
@@ -208,10 +208,10 @@ async def test_the_newest_message_is_visible_unless_the_reader_has_scrolled_up(p
         "list => list.scrollHeight > list.clientHeight"
     )
     hint = (
-        "does the script scroll only where it was at its end before?"
+        "does the script scroll only if the list was already at its end?"
         if scrolls
-        else "no list scrolls, only the page; it takes overflow-y, and a height of its own or of "
-        "what it is in (min-height lets it grow)"
+        else "the page scrolls, not the list: the list needs overflow-y, and a limited height on "
+        "it or on what it is in (min-height is no limit)"
     )
     await oldest.scroll_into_view_if_needed()
     await send(page, expect, "one more")

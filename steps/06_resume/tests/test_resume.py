@@ -55,7 +55,7 @@ async def test_a_client_that_reconnects_gets_what_it_missed_in_order_and_once(lo
             missed = await all_of(bob, 5)
             assert missed == numbered(5), (
                 f"bob, who had received 'before', reconnected and received {missed}: `last` is the "
-                "id of the last message that he has, so the next one follows"
+                "id of the last message he received, so start with the one after it"
             )
             await say(alice, "after")
             heard = await bob.receive()

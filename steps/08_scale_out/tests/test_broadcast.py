@@ -146,8 +146,8 @@ async def test_only_this_machine_can_connect_to_the_tcp_port(app, tcp_connect):
         except AssertionError:
             return  # nothing listens there
     pytest.fail(
-        "the TCP server can be reached at 127.0.0.2, too: it should listen on 127.0.0.1, which "
-        "start_server takes after the handler"
+        "the TCP server can be reached at 127.0.0.2, too: pass 127.0.0.1 to start_server as the "
+        "host, after the handler"
     )
 
 

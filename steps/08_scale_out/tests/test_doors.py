@@ -25,7 +25,7 @@ def settings(monkeypatch, request):
 
 async def is_closed_with(client, code):
     got, reason = await client.closing()
-    hint = ": a TaskGroup raises an ExceptionGroup, which takes except*" if got == 1011 else ""
+    hint = ": a TaskGroup raises an ExceptionGroup: catch it with `except*`" if got == 1011 else ""
     assert got == code, (
         f"the close code should be {code}, but is {got} ({reason or 'no reason'}){hint}"
     )
@@ -268,8 +268,8 @@ async def test_one_client_too_many_is_refused_until_another_disconnects(app, log
             assert got == status, f"two may connect, and the third is answered with {got}"
         got = await status_of(app.test_client().websocket("/api/v3/ws"))
         assert got == 101, (
-            f"one of two has disconnected, and the next one is answered with {got}: is a seat "
-            "given back however a handler ends?"
+            f"one of two clients has disconnected, but the next one is answered with {got}: is the "
+            "seat released however the handler ends?"
         )
         async with log_client() as alice:
             await say(alice, "let in, because another has left")
