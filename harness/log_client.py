@@ -15,12 +15,15 @@ class LogClient:
     told that it missed.
     """
 
-    def __init__(self, app, log="", last=0, **options):
-        query = f"?log={log}&last={last}" if log else ""
-        self.connection = app.test_client().websocket(f"/api/v3/ws{query}", **options)
+    def __init__(self, app, log="", last=0, sender="", number=1, **options):
+        query = f"&log={log}&last={last}" if log else ""
+        query = f"&sender={sender}&number={number}{query}" if sender else query
+        path = f"/api/v3/ws{query.replace('&', '?', 1)}"
+        self.connection = app.test_client().websocket(path, **options)
         self.log, self.last, self.gaps = "", None, []
         self.frames = self.longest = 0  # how many, and the bytes of the longest
         self.refused = deque()  # messages that the server could not store, from step 8 on
+        self.stored = deque()  # the numbers that it says are stored, if its clients number messages
         self.waiting = deque()
 
     async def __aenter__(self):
@@ -51,6 +54,12 @@ class LogClient:
             await self._take_frame()
         return self.refused.popleft()
 
+    async def answer(self):
+        """The number of the message that the server says is stored."""
+        while not self.stored:
+            await self._take_frame()
+        return self.stored.popleft()
+
     async def closing(self):
         """The close code and the reason, when the server closes; passes over what comes before."""
         sent, size = self.connection.sent, ""
@@ -78,6 +87,8 @@ class LogClient:
                 self.waiting += enumerate(frame["messages"], frame["first"])
             elif "refused" in frame:
                 return self.refused.append(frame["refused"])
+            elif "stored" in frame:
+                return self.stored.append(frame["stored"])
             else:
                 self.log, last, gap = frame["log"], frame["last"], frame["gap"]
         except (ValueError, TypeError, KeyError):

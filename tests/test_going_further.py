@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 import tomllib
+from collections import deque
 from contextlib import asynccontextmanager, suppress
 
 import psutil
@@ -24,6 +25,8 @@ from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.protocol import State
+
+from workshop.steps import find_exercise
 
 RESUME, HARDEN, SCALE_OUT = STEPS[5:8]
 NO_LIMITS = {
@@ -66,13 +69,13 @@ class Client:
 
     def __init__(self, host):
         self.host, self.log, self.last, self.gaps, self.cuts = host, "", 0, [], 0
-        self.ids, self.texts = [], []
+        self.ids, self.texts, self.query = [], [], ""
         self.connection, self.is_in = None, asyncio.Event()
 
     @asynccontextmanager
     async def connected(self):
-        query = f"?log={self.log}&last={self.last}" if self.log else ""
-        url = f"ws://{self.host}/api/v3/ws{query}"
+        place = f"?log={self.log}&last={self.last}" if self.log else self.query
+        url = f"ws://{self.host}/api/v3/ws{place}"
         async with connect(url, proxy=None, compression=None, max_size=None) as connection:
             yield connection
 
@@ -109,7 +112,7 @@ def serve(start):
         port = port or free_port()
         if script:
             command = ["-c", script, port]
-        elif step is RESUME:
+        elif not (step / "serve.py").exists():
             uvicorn = ["-m", "uvicorn", "websocket:app", "--ws", "websockets-sansio"]
             command = [*uvicorn, "--log-level", "warning", "--port", port]
         else:
@@ -205,6 +208,80 @@ async def test_cut_off_200_times_by_the_server_each_client_has_every_id_once_and
         await asyncio.gather(*listening)
     writer.close()
     check_all_have(clients, messages)
+    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+
+
+class Sender(Client):
+    """Does what the page of step 6's challenge does: sends again what may not be stored."""
+
+    def __init__(self, host, name, count):
+        super().__init__(host)
+        self.name, self.stored, self.again = name, 0, 0
+        self.messages = [f"{name} {number}" for number in range(1, count + 1)]
+        self.unsent, self.pending = deque(self.messages), deque()
+
+    @property
+    def is_done(self):
+        return self.stored == len(self.messages)
+
+    async def send_all(self):
+        while not self.is_done:
+            self.query = f"?sender={self.name}&number={self.stored + 1}"
+            with suppress(OSError, ConnectionClosed, InvalidHandshake):
+                async with self.connected() as self.connection:
+                    self.again += len(self.pending)
+                    for text in self.pending:
+                        await self.connection.send(text)
+                    await self.go_on()
+            self.cuts += 1
+            await asyncio.sleep(random.uniform(0, 0.02))
+
+    async def go_on(self):
+        while not self.is_done:
+            while self.unsent and len(self.pending) < 10:
+                self.pending.append(self.unsent.popleft())
+                await self.connection.send(self.pending[-1])
+                await asyncio.sleep(0.003)  # so that there are cuts amid them
+            frame = json.loads(await self.connection.recv())
+            while self.stored < frame.get("stored", 0):
+                self.stored += 1
+                self.pending.popleft()
+
+
+@pytest.fixture
+def acknowledge(tmp_path):
+    """A folder with the solution of step 6's challenge."""
+    return find_exercise("06_acknowledge").write_to(tmp_path / "websocket")
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+@pytest.mark.parametrize("script", [None, CUTTING], ids=["by themselves", "by the server"])
+async def test_cut_off_200_times_four_senders_have_each_message_stored_once(
+    script, serve, acknowledge
+):
+    process, host = serve(acknowledge, script=script, QUART_LOG_SIZE="10000")
+    reader = Client(host)
+    reading = asyncio.create_task(reader.listen_until("end 1"))
+    await are_in(reader)
+    senders = [Sender(host, name, 1000) for name in ("alice", "bob", "carol", "dave")]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for sender in senders:
+            tasks.create_task(sender.send_all())
+        while script is None and not all(sender.is_done for sender in senders):
+            await asyncio.sleep(0.01)
+            sender = random.choice(senders)
+            if sender.connection:
+                sender.connection.transport.abort()  # as when the network goes
+    await asyncio.wait_for(Sender(host, "end", 1).send_all(), 30)
+    await asyncio.wait_for(reading, 30)
+    cuts, again = (sum(getattr(one, what) for one in senders) for what in ("cuts", "again"))
+    assert cuts >= 200 and again >= 200, f"{cuts} cuts, and {again} messages were sent again"
+    assert reader.gaps == []
+    for sender in senders:
+        stored = [text for text in reader.texts if text.startswith(f"{sender.name} ")]
+        assert stored == sender.messages
+    assert len(reader.texts) == 4001
     assert "Traceback" not in await asyncio.to_thread(end_of, process)
 
 

@@ -143,6 +143,20 @@ async def log(app):
                 await heard_by_all([bob], text)
 
 
+async def once(app):
+    """a random message that is sent again after a disconnect is stored once"""
+    name, texts = secrets.token_hex(6), [random_text() for _ in range(3)]
+    async with LogClient(app) as bob:
+        for first, last in ((1, 2), (2, 3)):
+            async with LogClient(app, sender=name, number=first) as alice:
+                for number, text in enumerate(texts[first - 1 : last], first):
+                    await alice.send(text)
+                    told = await alice.answer()
+                    assert told == number, f"message {number} was sent, but {told!r} is stored"
+        for text in texts:
+            await heard_by_all([bob], text)
+
+
 # What is confirmed of which exercise.
 OF_EXERCISE = {
     "03_echo": [echo],
@@ -153,6 +167,7 @@ OF_EXERCISE = {
     "05_rooms": [echo, broadcast, forgets, post, rooms],
     "05_whos_online": [echo, broadcast, forgets, post, online],
     "06_resume": [log],
+    "06_acknowledge": [log, once],
     "07_harden": [log],
     "08_scale_out": [log],
 }

@@ -1,0 +1,83 @@
+"""A Quart app that tells senders what is stored, and stores a message once if it comes twice."""
+
+import asyncio
+import json
+from contextlib import suppress
+
+from quart import Quart, render_template, request, websocket
+
+from log import Log
+from tcp import tcp_source
+
+app = Quart(__name__)
+# Without this, browsers keep style sheets and scripts for 12 hours and miss your changes.
+app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
+app.config.from_prefixed_env()  # the environment's QUART_TCP_PORT becomes TCP_PORT here
+log = Log(app.config.get("LOG_SIZE", 1000))
+most_senders = app.config.get("SENDERS", 10_000)
+numbers = {}  # of each sender's last message; the sender that sent last is at the end
+
+
+@app.get("/")
+async def index():
+    return await render_template("index.html")
+
+
+@app.websocket("/ws")
+async def ws():
+    while True:
+        data = await websocket.receive()
+        await websocket.send(f"echo {data}")
+
+
+def store(sender, number, text):
+    """Store a message unless it is stored already: a sender's numbers only grow."""
+    last = numbers.pop(sender, 0)
+    if number > last:
+        log.append(text)
+    numbers[sender] = max(number, last)
+    if len(numbers) > most_senders:
+        del numbers[next(iter(numbers))]
+
+
+async def receiving(sender, number):
+    while True:
+        data = await websocket.receive()
+        if not isinstance(data, str):  # JSON can't contain bytes
+            continue
+        if not sender:
+            log.append(data)
+            continue
+        store(sender, number, data)
+        with suppress(OSError):
+            await websocket.send(json.dumps({"stored": number}))
+        number += 1
+
+
+async def sending(name, last):
+    with suppress(OSError):  # servers raise it when the client has disconnected
+        async for frame in log.frames(name, last):
+            await websocket.send(frame)
+
+
+@app.websocket("/api/v3/ws")
+async def ws_v3():
+    await websocket.accept()
+    async with asyncio.TaskGroup() as tasks:
+        number = websocket.args.get("number", 1, int)  # of the first message on this connection
+        tasks.create_task(receiving(websocket.args.get("sender"), number))
+        await sending(websocket.args.get("log"), websocket.args.get("last", 0, int))
+
+
+@app.post("/api/v2/messages")
+async def post_message():
+    try:
+        message = (await request.get_data()).decode()
+    except UnicodeDecodeError:
+        return "Send the message as the body of the POST, in UTF-8.\n", 400
+    log.append(message)
+    return "", 204
+
+
+if port := app.config.get("TCP_PORT"):
+    app.while_serving(lambda: tcp_source(port, log.append))
