@@ -256,7 +256,13 @@ def acknowledge(tmp_path):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
-@pytest.mark.parametrize("script", [None, CUTTING], ids=["by themselves", "by the server"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(None, id="by themselves", marks=pytest.mark.exhaustive),
+        pytest.param(CUTTING, id="by the server"),
+    ],
+)
 async def test_cut_off_200_times_four_senders_have_each_message_stored_once(
     script, serve, acknowledge
 ):
