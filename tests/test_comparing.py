@@ -1,7 +1,7 @@
 """What `check` says of a project beside a solution: the place that differs, and no false one."""
 
 import pytest
-from repo import RUNS_ALL
+from repo import IS_EXHAUSTIVE
 
 from workshop.comparing import places
 from workshop.steps import all_exercises, find_exercise, write_files
@@ -10,7 +10,7 @@ EXERCISES = all_exercises()
 MISTAKES = [
     (exercise, mistake)
     for exercise in EXERCISES
-    if RUNS_ALL or exercise.number <= 5
+    if IS_EXHAUSTIVE or exercise.number <= 5
     for mistake in exercise.mistakes
 ]
 LEAST = 0.8  # of the mistakes; the others are written in another way, or can't be compared

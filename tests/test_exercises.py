@@ -210,11 +210,14 @@ def mistakes_to_try(exercise):
     return [mistake for mistake in exercise.mistakes if mistake not in left_out]
 
 
-# Mistakes of a challenge are tried with `--all`.
-TRIED = [
-    pytest.param(exercise, marks=pytest.mark.thorough if exercise.is_challenge else ())
-    for exercise in EXERCISES
-]
+def mark_of_challenge(exercise):
+    """Mistakes of a challenge are tried with `--all`; from step 6 on, they take long."""
+    if not exercise.is_challenge:
+        return ()
+    return pytest.mark.exhaustive if exercise.number >= 6 else pytest.mark.thorough
+
+
+TRIED = [pytest.param(exercise, marks=mark_of_challenge(exercise)) for exercise in EXERCISES]
 
 
 @pytest.mark.long
