@@ -82,7 +82,7 @@ async def open_page(context, url):
     page.on("websocket", partial(note_socket, page))
     page.on("load", count_load)
     await page.add_init_script(WATCH_STATE)
-    await page.add_init_script(f"(() => {{{WATCH_LISTENERS}}})();")
+    await page.add_init_script(WATCH_LISTENERS)
     await load(page, url)
     return page
 
@@ -125,7 +125,7 @@ async def open_page_at(context, url, address):
     page = await context.new_page()
     await page.clock.install()  # so that a test can let time pass in the page
     await page.add_init_script(WATCH_SOCKET)
-    await page.add_init_script(f"(() => {{{WATCH_LISTENERS}}})();")
+    await page.add_init_script(WATCH_LISTENERS)
 
     async def from_server(route):
         path = route.request.url.removeprefix(address)

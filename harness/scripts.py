@@ -10,6 +10,7 @@ new MutationObserver(() => {
 """
 # And what it did with its socket and its listeners that has no effect.
 WATCH_LISTENERS = """
+(() => {
 window.openedSockets = [];
 window.idleListeners = [];
 window.WebSocket = new Proxy(WebSocket, { construct(made, given) {
@@ -27,7 +28,8 @@ window.WebSocket = new Proxy(WebSocket, { construct(made, given) {
         listener = given;
       },
     });
-    socket.addEventListener(type, (event) => listener?.call(socket, event));
+    // The stand-in below calls its properties itself.
+    if (!window.sockets) socket.addEventListener(type, (event) => listener?.call(socket, event));
   }
   return socket;
 }});
@@ -43,6 +45,7 @@ EventTarget.prototype.addEventListener = function (type, listener, ...options) {
   }
   return add.call(this ?? window, type, listener, ...options);
 };
+})();
 """
 WATCH_SOCKET = """
 window.sockets = [];

@@ -157,6 +157,15 @@ def test_a_project_that_is_written_in_another_way_is_not_compared(tmp_path):
     assert places(write_files(files, tmp_path), exercise) == []
 
 
+def test_a_page_that_cannot_be_read_is_not_compared(told):
+    assert told(find_exercise("4"), "templates/index.html", ("<main>", "<![foo[ <main>")) == []
+
+
+def test_python_does_not_warn_of_code_that_is_only_compared(told, recwarn):
+    told(find_exercise("3"), "websocket.py", ("while True", "while 1if True else 0"))
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"def (", b"", b"(" * 5000, b"x = 1\n" * 5000])
 def test_a_file_that_cannot_be_read_is_not_compared(content, tmp_path):
     exercise = find_exercise("3")

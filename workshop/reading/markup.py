@@ -21,9 +21,12 @@ class Tags(HTMLParser):
 
 
 def of_page(text):
-    """The start tags of a page."""
+    """The start tags of a page; raises ValueError if it can't be read."""
     tags = Tags()
-    tags.feed(text)
+    try:
+        tags.feed(text)
+    except AssertionError as error:  # as the parser says of some that begin with <!
+        raise ValueError(str(error)) from None
     return sorted(tags.found, key=lambda one: one.text)  # their order makes little difference
 
 

@@ -2,11 +2,14 @@
 
 import ast
 import re
+import warnings
 
 from workshop.reading.statement import Statement
 
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 LEFT_OUT = {"pass", "return", "return None"}
+# Where a statement has others inside of it, and the line that stands before them.
+INNER = {"body": "", "handlers": "", "orelse": "else:", "finalbody": "finally:"}
 # Two ways to write a route.
 GET = re.compile(r"\.route\(('[^']*')\)")
 ROUTE = re.compile(r"\.route\(('[^']*'), methods=\['(\w+)'\]\)")
@@ -111,7 +114,8 @@ class Marker(ast.NodeTransformer):
 
 def of_python(text, inlines):
     """The statements of a file of Python."""
-    tree = ast.parse(text)
+    with warnings.catch_warnings(action="ignore"):  # Python gives them when the code runs
+        tree = ast.parse(text)
     for owner in ast.walk(tree) if inlines else ():
         for node in ast.walk(owner) if isinstance(owner, FUNCTIONS) else ():
             for field in ("body", "orelse", "finalbody"):
@@ -159,19 +163,16 @@ def flat(nodes, depth):
             text = ROUTE.sub(lambda found: f".{found[2].lower()}({found[1]})", text)
             found.append(Statement(decorator.lineno, depth, f"@{text}"))
             node.decorator_list = []
-        inner = [(field, getattr(node, field, [])) for field in ("body", "handlers")]
-        inner += [(field, getattr(node, field, [])) for field in ("orelse", "finalbody")]
-        inner = [(field, one) for field, one in inner if isinstance(one, list)]
+        inner = [(field, getattr(node, field, None)) for field in INNER]
+        inner = [(field, statements) for field, statements in inner if isinstance(statements, list)]
         for field, _ in inner:
-            if hasattr(node, field):
-                setattr(node, field, [])
+            setattr(node, field, [])
         text = "try:" if isinstance(node, ast.Try) else ast.unparse(node)
         text = "while True:" if text == "while 1:" else text
         if text not in LEFT_OUT:
             found.append(Statement(node.lineno, depth, text))
         for field, statements in inner:
-            if statements and field in ("orelse", "finalbody"):
-                word = {"orelse": "else:", "finalbody": "finally:"}[field]
-                found.append(Statement(statements[0].lineno - 1, depth, word))
+            if statements and INNER[field]:
+                found.append(Statement(statements[0].lineno - 1, depth, INNER[field]))
             found += flat(statements, depth + (field != "handlers"))
     return found
