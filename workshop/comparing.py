@@ -51,7 +51,7 @@ def places(project, exercise):
             other_ways |= {kind} if is_other_way else set()
             lines = text.splitlines()
             found += [(kind, in_words(name, lines, place)) for place in differ]
-    # What the functions of one file do in another way, may be what those of another file lack.
+    # If one file has functions of its own, what another file lacks may be in them.
     told = [sentence for kind, sentence in found if kind not in other_ways]
     return told[:MOST_TOLD] if len(told) <= MOST_PLACES else []
 
@@ -64,10 +64,7 @@ def in_words(name, lines, place):
 
 
 def differences(name, text, ways, may_lack):
-    """The places in which the text of a file differs from the most similar of the right ones.
-
-    And whether it has functions of its own beside those.
-    """
+    """The places where a file differs from the most similar way; whether it has more functions."""
     found = [
         compare(*(statements(name, one, inlines) for one in (text, way)), may_lack)
         for way in ways
