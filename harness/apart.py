@@ -55,6 +55,7 @@ class Server:
         """Start serving, at the same address as before."""
         known = (self.project, os.environ.get("QUART_TCP_PORT", "") == "")
         assert known not in FAILED, FAILED[known]
+        self.cookie = ""  # of whoever has signed in on another one
         if self.process:
             self._end()
         self.is_stopped = False

@@ -3,9 +3,11 @@
 import re
 import shutil
 import time
+from contextlib import suppress
 from functools import partial
 from urllib.parse import urlsplit
 
+from harness import sign_in as signing
 from harness.patience import within
 from harness.scripts import WATCH_LISTENERS, WATCH_SOCKET, WATCH_STATE
 
@@ -75,6 +77,12 @@ def describe(error):
     return f"{where[1]}, line {where[2]}: {message}" if where else message
 
 
+async def sign_in(context, server):
+    """Sign somebody in, in the pages of a context, if the app on a server asks who it is."""
+    if signing.asks_who(server.app):
+        await context.request.post(server.url + "sign-in", form=signing.fields("tester"))
+
+
 async def open_page(context, url):
     """A project's page, open in a browser; `states` in it is what its state has said."""
     page = await context.new_page()
@@ -122,6 +130,8 @@ def count_load(page):
 
 async def open_page_at(context, url, address):
     """The page at a URL as if it lived at another address: `connectedTo` is in it."""
+    from playwright.async_api import Error
+
     page = await context.new_page()
     await page.clock.install()  # so that a test can let time pass in the page
     await page.add_init_script(WATCH_SOCKET)
@@ -129,7 +139,8 @@ async def open_page_at(context, url, address):
 
     async def from_server(route):
         path = route.request.url.removeprefix(address)
-        await route.fulfill(response=await route.fetch(url=url + path))
+        with suppress(Error):  # the page may be closed by now
+            await route.fulfill(response=await route.fetch(url=url + path))
 
     await page.route("**/*", from_server)
     await load(page, address)

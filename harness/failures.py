@@ -12,6 +12,7 @@ from harness.errors import describe
 from harness.loops import never_reached
 from harness.redirects import REDIRECTS, Redirected, redirected
 from harness.remembering import failed_tasks, meanwhile, never_started
+from harness.sign_in import asks_who
 
 # A handler that waits for its own client's next message, and for nothing else.
 ONLY_RECEIVES = re.compile(
@@ -180,7 +181,7 @@ def unanswered(path):
 
 def explained(app, path, response):
     """The response, unless it is a 500, for whose exception it raises, or leads elsewhere."""
-    if response.status_code in REDIRECTS:
+    if response.status_code in REDIRECTS and not asks_who(app):  # which leads to a form
         raise Redirected(f"{path} is {redirected(response)}")
     assert response.status_code != 500 or not app.errors, (
         f"{path} is answered with {response.status}{because(app)}"

@@ -8,7 +8,7 @@ import asyncio
 from quart import Response
 from quart.testing import QuartClient, TestApp
 
-from harness import failures, journey, loading, patience, remembering
+from harness import failures, journey, loading, patience, remembering, sign_in
 from harness.patience import wait, within
 from harness.remembering import CLIENT, remember_errors, remember_never_awaited, remember_tasks
 
@@ -48,6 +48,7 @@ class InProcessConnection:
         self.unanswered = []
 
     async def __aenter__(self):
+        await self._sign_in()
         tasks_before, self.never_awaited = asyncio.all_tasks(), len(self.app.never_awaited)
         remember_tasks(asyncio.get_running_loop())
         CLIENT.set(self)  # which the handler's task inherits, and each that it creates
@@ -72,6 +73,16 @@ class InProcessConnection:
             )
             raise failures.Refused(self.app, self.path, Response(body, message["status"], headers))
         raise no_answer
+
+    async def _sign_in(self):
+        given = self.scope["headers"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
+        post = self.app.test_client().post
+        headers = await sign_in.as_somebody(self.app, self.app, post, headers)
+        self.scope["headers"] = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in headers.items()
+        ]
 
     async def __aexit__(self, kind, error, trace):
         before = len(self.app.errors)
@@ -191,9 +202,13 @@ class InProcessApp(TestApp):
 class InProcessClient(QuartClient):
     websocket_connection_class = InProcessConnection
 
-    async def open(self, path, **options):
+    async def open(self, path, headers=None, **options):
+        # A client of its own, which keeps no cookie for this one.
+        post = self.app.test_client().post
+        headers = await sign_in.as_somebody(self.app, self.app, post, headers)
+        opening = super().open(path, headers=headers, **options)
         try:
-            response = await within(patience.DEADLINE, super().open(path, **options))
+            response = await within(patience.DEADLINE, opening)
         except TimeoutError:
             raise failures.unanswered(path) from None
         return failures.explained(self.app, path, response)

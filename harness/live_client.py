@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from quart import Response
 
-from harness import failures, patience
+from harness import failures, patience, sign_in
 from harness.patience import wait, within
 
 SMALL_BUFFER = 16 * 1024  # bytes in the system, so that it soon shows who does not read
@@ -26,12 +26,16 @@ class LiveClient:
     async def post(self, path, **options):
         return await self.open(path, method="POST", **options)
 
-    async def open(self, path, *, method="GET", headers=None, data=None):
+    async def open(self, path, *, method="GET", headers=None, data=None, scheme="http"):
+        server = self.server
+        headers = await sign_in.as_somebody(server, server.app, self.post, headers)
+        if scheme != "http":  # as a proxy says it that has taken away the TLS
+            headers["X-Forwarded-Proto"] = scheme
         data = data.encode() if isinstance(data, str) else data
         connection = http.client.HTTPConnection(self.server.host)
 
         def ask():
-            connection.request(method, path, data, headers or {})
+            connection.request(method, path, data, headers)
             answer = connection.getresponse()
             return Response(answer.read(), answer.status, answer.getheaders())
 
@@ -57,6 +61,8 @@ class LiveConnection:
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidStatus
 
+        server, post = self.server, LiveClient(self.server).post
+        self.headers = await sign_in.as_somebody(server, self.app, post, self.headers)
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         sock.connect(("127.0.0.1", self.server.port))

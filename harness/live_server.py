@@ -28,6 +28,7 @@ class LiveServer:
         """Start to serve, at the same address as before."""
         import uvicorn  # which an environment for step 2 does not have
 
+        self.cookie = ""  # of whoever has signed in on another one
         listener = listener or socket.create_server(("127.0.0.1", self.port))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         self.port = listener.getsockname()[1]

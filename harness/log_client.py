@@ -25,6 +25,7 @@ class LogClient:
         self.refused = deque()  # messages that the server could not store, from step 8 on
         self.stored = deque()  # the numbers that it says are stored, if its clients number messages
         self.waiting = deque()
+        self.author = None  # of the last message, from step 9 on
 
     async def __aenter__(self):
         await self.connection.__aenter__()
@@ -45,8 +46,10 @@ class LogClient:
         """The next message, whose id is then in `.last`."""
         while not self.waiting:
             await self._take_frame()
-        self.last, text = self.waiting.popleft()
-        return text
+        self.last, message = self.waiting.popleft()
+        if isinstance(message, dict):  # from step 9 on, it says who wrote it
+            self.author, message = message["from"], message["text"]
+        return message
 
     async def refusal(self):
         """The message that the server says it could not store."""

@@ -38,12 +38,14 @@ async def context(browser, request):
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(context, server):
     """The project's page, open in a browser; `states` in it is what its state has said."""
+    await web.sign_in(context, server)
     return await web.open_page(context, server.url)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page_at(context, server):
     """Open the project's page as if it lived at another address: `connectedTo` is in it."""
+    await web.sign_in(context, server)
     return partial(web.open_page_at, context, server.url)
 
 

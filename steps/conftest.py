@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import patience
+from harness import patience, sign_in
 from harness.further import connect_to, eventually, log_client, redis_server, serve
 from harness.hurry import (
     given_project,
@@ -51,6 +51,8 @@ def pytest_ignore_collect(collection_path, config):
 @pytest.fixture
 def project(folder, monkeypatch):
     """The folder that is tested, which is the current one, as when `quart run` is typed there."""
+    for name, value in sign_in.SETTINGS.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
     return folder
 

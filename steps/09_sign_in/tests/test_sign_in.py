@@ -1,0 +1,376 @@
+import base64
+import json
+
+import pytest
+
+from harness.log_client import LogClient
+from harness.markup import Markup
+from harness.sign_in import SETTINGS, Visitor
+
+pytestmark = pytest.mark.asyncio
+WORD = SETTINGS["QUART_CLASS_WORD"]
+
+
+async def signed_in(app, name):
+    """A visitor who has signed in with a name."""
+    visitor = Visitor(app)
+    response = await visitor.sign_in(name)
+    assert response.status_code in (302, 303) and visitor.cookie, (
+        f"{name} sends the right word, which should lead to the page, with a cookie: "
+        f"the answer is {response.status}, the cookie {visitor.cookie!r}"
+    )
+    return visitor
+
+
+async def status_of(visitor, path="/api/v3/ws", **options):
+    """The status with which a handshake is answered; 101 lets in."""
+    try:
+        async with visitor.websocket(path, **options):
+            return 101
+    except AssertionError as refused:
+        if not hasattr(refused, "response"):
+            raise
+        return refused.response.status_code
+
+
+async def say(client, text):
+    await client.send(text)
+    heard = await client.receive()
+    assert heard == text, f"{text!r} was said, but {heard!r} came back"
+
+
+# ---- Signing in
+
+
+async def test_nobody_takes_part_without_signing_in(app):
+    stranger = Visitor(app)
+    status = await status_of(stranger)
+    assert status == 401, f"a handshake without a session should get 401, not {status}"
+    post = await stranger.post("/api/v2/messages", data="who am I?")
+    assert post.status_code == 401, f"a POST without a session should get 401, not {post.status}"
+    ticket = await stranger.post("/api/v3/tickets")
+    assert ticket.status_code == 401, f"who isn't signed in gets a ticket: {ticket.status}"
+
+
+async def test_the_page_leads_strangers_to_the_form(app):
+    response = await Visitor(app).get("/")
+    where = response.headers.get("Location", "nowhere")
+    assert response.status_code in (302, 303) and where.endswith("/sign-in"), (
+        f"/ should lead a stranger to /sign-in, but is answered with {response.status} to {where}"
+    )
+    form = await Visitor(app).get("/sign-in")
+    assert form.status_code == 200, f"/sign-in should show the form: {form.status}"
+    page = Markup(await form.get_data(as_text=True))
+    assert any("Step 9: Sign in" in heading for heading in page.headings), (
+        f"the form should have the heading 'Step 9: Sign in', not {page.told_headings()}"
+    )
+
+
+async def test_who_signs_in_gets_the_page_with_the_name_on_it(app):
+    alice = await signed_in(app, "Alice")
+    response = await alice.get("/")
+    assert response.status_code == 200, f"Alice is signed in, and / answers {response.status}"
+    assert "Alice" in await response.get_data(as_text=True), "the page should say who is signed in"
+    status = await status_of(alice)
+    assert status == 101, f"Alice is signed in, and her handshake is answered with {status}"
+
+
+async def test_the_wrong_word_signs_nobody_in(app):
+    for word in ("", WORD[:-1], WORD + " ", WORD.upper(), "€"):
+        alice = Visitor(app)
+        response = await alice.sign_in("Alice", word)
+        assert response.status_code == 403, f"the word {word!r} is answered with {response.status}"
+        status = await status_of(alice)
+        assert status == 401, f"the word was {word!r}, and the handshake gets {status}"
+        assert "Alice" in await response.get_data(as_text=True), "the form should keep the name"
+
+
+async def test_whoever_tries_many_words_is_slowed_down(app):
+    visitor = Visitor(app)
+    statuses = [(await visitor.sign_in("Alice", f"word {n}")).status_code for n in range(60)]
+    assert 429 in statuses, "sixty wrong words in a row should soon be answered with 429"
+
+
+STRANGE = ["", "   ", "a" * 31, "<b>Al</b>", "Alice:", "(TCP)", "Al\nice\x00", "‮ecilA", "-"]
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+async def test_a_strange_name_is_refused(app, name):
+    visitor = Visitor(app)
+    response = await visitor.sign_in(name)
+    assert response.status_code == 400, f"the name {name!a} should get 400, not {response.status}"
+    status = await status_of(visitor)
+    assert status == 401, f"the name {name!a} was refused, but its handshake gets {status}"
+
+
+async def test_names_of_all_languages_are_accepted(app):
+    for name in ("Zoë", "O.-J. Sørensen", "王芳", "أمل", "x" * 30):
+        await signed_in(app, name)
+
+
+@pytest.mark.parametrize("name", ["Alice", "ALICE", " alice "])
+async def test_a_name_is_given_only_once_at_a_time(app, name):
+    await signed_in(app, "Alice")
+    mallory = Visitor(app)
+    response = await mallory.sign_in(name)
+    assert response.status_code == 409, f"Alice is here, and {name!r} gets {response.status}"
+    status = await status_of(mallory)
+    assert status == 401, f"Alice is here, and the handshake of another one gets {status}"
+
+
+# ---- The author
+
+
+async def test_each_message_has_its_author(app):
+    async with app.test_app():
+        alice, bob = await signed_in(app, "Alice"), await signed_in(app, "Bob")
+        async with LogClient(alice) as hers, LogClient(bob) as his:
+            for client, name in ((hers, "Alice"), (his, "Bob")):
+                await client.send(f"I am {name}")
+                for other in (hers, his):
+                    heard = await other.receive()
+                    assert (other.author, heard) == (name, f"I am {name}"), (
+                        f"{name} said who it is, and a client got {heard!r} from {other.author!r}"
+                    )
+            await alice.post("/api/v2/messages", data="by POST")
+            await his.receive()
+            assert his.author == "Alice", f"Alice's POST is shown as of {his.author!r}"
+
+
+async def test_a_client_cannot_say_that_it_is_somebody_else(app):
+    async with app.test_app():
+        alice, bob = await signed_in(app, "Alice"), await signed_in(app, "Bob")
+        async with LogClient(alice) as hers, LogClient(bob) as his:
+            forged = json.dumps({"from": "Bob", "text": "I owe Alice 100 euros"})
+            await hers.send(forged)
+            heard = await his.receive()
+            assert (his.author, heard) == ("Alice", forged), (
+                f"Alice sent {forged}, and Bob got {heard!r} from {his.author!r}: the author is "
+                "who has signed in, whatever the message says"
+            )
+
+
+async def test_a_tcp_line_has_an_author_that_nobody_can_be(app, log_client, tcp_connect):
+    async with app.test_app(), log_client() as alice:
+        _, writer = await tcp_connect()
+        writer.write(b"from another program\n")
+        await alice.receive()
+        response = await Visitor(app).sign_in(str(alice.author))
+        assert response.status_code == 400, (
+            f"a TCP line is of {alice.author!r}: with that name, anyone can sign in"
+        )
+
+
+# ---- The cookie
+
+
+def altered(cookie, old, new):
+    """A cookie whose data has another word in it, and still the old signature."""
+    name, _, value = cookie.partition("=")
+    data, *signature = value.split(".")
+    session = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)).decode()
+    assert old in session, f"the session in the cookie should have the name in it: {session}"
+    data = base64.urlsafe_b64encode(session.replace(old, new).encode()).decode().rstrip("=")
+    return f"{name}={'.'.join([data, *signature])}"
+
+
+async def test_a_changed_cookie_is_worth_nothing(app):
+    alice, mallory = await signed_in(app, "Alice"), Visitor(app)
+    for old, new in (("Alice", "alice"), ("Alice", "Bobby")):
+        mallory.cookie = altered(alice.cookie, old, new)
+        status = await status_of(mallory)
+        assert status == 401, f"Alice's cookie, in which the name is now {new}, gets {status}"
+
+
+async def test_the_cookie_has_its_attributes(app):
+    response = await Visitor(app).sign_in("Alice")
+    cookie = response.headers.get("Set-Cookie", "")
+    attributes = {word.strip().lower() for word in cookie.split(";")[1:]}
+    assert "httponly" in attributes, (
+        f"a script could read the cookie: HttpOnly is missing: {cookie}"
+    )
+    assert attributes & {"samesite=lax", "samesite=strict"}, (
+        f"other sites' forms would send the cookie: SameSite=Lax is missing: {cookie}"
+    )
+    assert "secure" not in attributes, (
+        f"over HTTP, a browser would not keep the cookie, which has Secure: {cookie}"
+    )
+    assert any(word.startswith(("expires=", "max-age=")) for word in attributes), (
+        f"the cookie should say when it ends (session.permanent): {cookie}"
+    )
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # before serve.py is loaded
+
+
+@pytest.mark.usefixtures("proxy")
+async def test_behind_tls_the_cookie_is_secure(app):
+    response = await Visitor(app, scheme="https").sign_in("Alice")
+    cookie = response.headers.get("Set-Cookie", "")
+    assert "secure" in cookie.lower(), f"it came by HTTPS, so the cookie needs Secure: {cookie}"
+
+
+async def test_a_form_of_another_site_signs_nobody_in(app):
+    visitor = Visitor(app, headers={"Origin": "http://evil.example"})
+    response = await visitor.sign_in("Mallory")
+    assert response.status_code == 403, f"a page of evil.example signs in with {response.status}"
+
+
+# ---- The end of it
+
+
+async def test_signing_out_ends_all_connections_of_this_person_and_of_no_other(app):
+    async with app.test_app():
+        alice, bob = await signed_in(app, "Alice"), await signed_in(app, "Bob")
+        async with LogClient(alice) as one, LogClient(alice) as two, LogClient(bob) as other:
+            await alice.post("/sign-out")
+            for client in (one, two):
+                code, reason = await client.closing()
+                assert code == 3000, f"Alice has signed out, and is closed with {code} {reason!r}"
+            await say(other, "still here")
+
+
+async def test_after_signing_out_a_copy_of_the_cookie_is_worth_nothing(app):
+    alice, thief = await signed_in(app, "Alice"), Visitor(app)
+    thief.cookie = alice.cookie
+    assert await status_of(thief) == 101, "until then, a copy is as good as the cookie"
+    response = await alice.post("/sign-out")
+    assert response.status_code in (302, 303), (
+        f"/sign-out should lead to the form: {response.status}"
+    )
+    status = await status_of(thief)
+    assert status == 401, f"Alice has signed out, and a copy of her cookie gets {status}"
+    await signed_in(app, "Alice")  # the name is free again
+    status = await status_of(thief)
+    assert status == 401, f"Alice is here again, and a copy of her old cookie gets {status}"
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setenv("QUART_PERMANENT_SESSION_LIFETIME", "1")  # second, before the app is loaded
+
+
+@pytest.mark.usefixtures("short")
+async def test_a_session_that_expires_ends_its_connection(app):
+    async with app.test_app():
+        alice = await signed_in(app, "Alice")
+        async with LogClient(alice) as client:
+            code, reason = await client.closing()
+            assert code == 3000, f"the session has expired, and the code is {code} {reason!r}"
+        status = await status_of(alice)
+        assert status == 401, f"the session has expired, and a handshake gets {status}"
+        await signed_in(app, "Alice")  # the name is free again
+
+
+# ---- Tickets
+
+
+def by(ticket):
+    return {"headers": {"Authorization": f"Bearer {ticket}"}}
+
+
+async def ticket_of(visitor):
+    response = await visitor.post("/api/v3/tickets")
+    assert response.status_code == 201, f"POST /api/v3/tickets is answered with {response.status}"
+    return (await response.get_data(as_text=True)).strip()
+
+
+async def test_a_ticket_lets_a_program_in_once(app):
+    async with app.test_app():
+        alice, program = await signed_in(app, "Alice"), Visitor(app)
+        ticket = await ticket_of(alice)
+        async with LogClient(program, **by(ticket)) as client:
+            await say(client, "I am a program")
+            assert client.author == "Alice", f"Alice's ticket makes {client.author!r}"
+        status = await status_of(program, **by(ticket))
+        assert status == 401, f"a ticket is used a second time, and gets {status}"
+
+
+async def test_an_unknown_ticket_is_refused(app):
+    for header in ("Bearer unknown", "Bearer", "Basic QWxpY2U6eA==", "nonsense"):
+        visitor = Visitor(app)
+        status = await status_of(visitor, headers={"Authorization": header})
+        assert status == 401, f"the header Authorization: {header} gets {status}"
+
+
+async def test_signing_out_ends_what_a_ticket_began(app):
+    async with app.test_app():
+        alice, program = await signed_in(app, "Alice"), Visitor(app)
+        used, unused = await ticket_of(alice), await ticket_of(alice)
+        async with LogClient(program, **by(used)) as client:
+            await alice.post("/sign-out")
+            code, _ = await client.closing()
+            assert code == 3000, f"Alice has signed out, and her program is closed with {code}"
+        status = await status_of(program, **by(unused))
+        assert status == 401, f"Alice has signed out, and her ticket gets {status}"
+
+
+# ---- On every server
+
+
+@pytest.fixture
+def servers(redis_server, serve, monkeypatch):
+    """Two servers that share a room."""
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    monkeypatch.setenv("QUART_TCP_PORT", "")
+    return [serve() for _ in range(2)]
+
+
+def elsewhere(visitor, server):
+    """The same browser at another server."""
+    other = Visitor(server)
+    other.cookie = visitor.cookie
+    return other
+
+
+async def test_signing_out_on_one_server_ends_the_connections_on_another(servers, eventually):
+    alice = await signed_in(servers[0], "Alice")
+    there = elsewhere(alice, servers[1])
+    async with eventually(LogClient, there) as client:
+        taken = await Visitor(servers[1]).sign_in("alice")
+        assert taken.status_code == 409, f"Alice is on another server: {taken.status}"
+        await alice.post("/sign-out")
+        code, _ = await client.closing()
+        assert code == 3000, f"Alice has signed out on another server, and is closed with {code}"
+    status = await status_of(there)
+    assert status == 401, f"Alice has signed out on another server, and gets {status}"
+
+
+async def test_a_ticket_works_once_on_all_servers(servers, eventually):
+    alice = await signed_in(servers[0], "Alice")
+    there = elsewhere(alice, servers[1])
+    async with eventually(LogClient, alice), eventually(LogClient, there):
+        ticket = await ticket_of(alice)
+        async with LogClient(Visitor(servers[1]), **by(ticket)):
+            pass
+        status = await status_of(Visitor(servers[0]), **by(ticket))
+        assert status == 401, f"a ticket that was used on another server gets {status}"
+
+
+async def test_without_redis_nobody_can_sign_in(servers, redis_server, eventually):
+    alice = await signed_in(servers[0], "Alice")
+    async with eventually(LogClient, alice):
+        pass
+    redis_server.stop()
+    for what, answer in (
+        ("signing in", await Visitor(servers[0]).sign_in("Bob")),
+        ("the page", await alice.get("/")),
+        ("a ticket", await alice.post("/api/v3/tickets")),
+    ):
+        assert answer.status_code == 503, f"Redis is away, and {what} gets {answer.status}"
+    redis_server.start()
+    async with eventually(LogClient, alice) as client:
+        await say(client, "back again")
+
+
+async def test_when_redis_has_forgotten_everyone_they_have_to_sign_in_again(
+    servers, redis_server, eventually
+):
+    alice = await signed_in(servers[0], "Alice")
+    async with eventually(LogClient, alice) as client:
+        redis_server.client.delete(*redis_server.client.keys("*alice*"))
+        code, _ = await client.closing()
+        assert code == 3000, f"nobody knows of Alice any more, and she is closed with {code}"
+    await signed_in(servers[1], "Alice")
