@@ -338,11 +338,16 @@ async def test_signing_out_on_one_server_ends_the_connections_on_another(servers
     assert status == 401, f"Alice has signed out on another server, and gets {status}"
 
 
-async def test_a_ticket_works_once_on_all_servers(servers, eventually):
+async def test_a_ticket_works_once_on_all_servers(servers, redis_server, eventually):
     alice = await signed_in(servers[0], "Alice")
     there = elsewhere(alice, servers[1])
     async with eventually(LogClient, alice), eventually(LogClient, there):
+        before = set(redis_server.client.keys())
         ticket = await ticket_of(alice)
+        ends = [redis_server.client.pttl(key) for key in set(redis_server.client.keys()) - before]
+        assert ends and all(0 < end <= 30_000 for end in ends), (
+            f"a ticket should end after 30 seconds, but what Redis keeps of it ends after {ends} ms"
+        )
         async with LogClient(Visitor(servers[1]), **by(ticket)):
             pass
         status = await status_of(Visitor(servers[0]), **by(ticket))
