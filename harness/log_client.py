@@ -63,12 +63,16 @@ class LogClient:
             await self._take_frame()
         return self.stored.popleft()
 
-    async def closing(self):
-        """The close code and the reason, when the server closes; passes over what comes before."""
+    async def closing(self, within=0):
+        """The close code and the reason, when the server closes; passes over what comes before.
+
+        `within` is a number of seconds that the server may take, beside the usual deadline.
+        """
         sent, size = self.connection.sent, ""
         try:
-            while True:
-                await self.connection.receive()
+            with patience.longer_by(within):
+                while True:
+                    await self.connection.receive()
         except Closed as closed:
             return closed.code, closed.reason
         except AssertionError:

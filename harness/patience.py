@@ -6,7 +6,7 @@ short turns, and what a turn counts depends on what was done in it.
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 DEADLINE = 3  # seconds, for whatever a test waits for; --deadline sets another
 TURN = 0.05  # seconds between two looks
@@ -118,3 +118,14 @@ def until(condition, seconds):
             return False
         time.sleep(0.01)
     return True
+
+
+@contextmanager
+def longer_by(seconds):
+    """Wait some seconds longer than usual in a block, for what takes its time."""
+    global DEADLINE
+    DEADLINE += seconds
+    try:
+        yield
+    finally:
+        DEADLINE -= seconds

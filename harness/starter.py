@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "WORKSHOP_BOXES"  # an empty folder: boxes are isolated, with this as their root
 SHOWN = "WORKSHOP_SHOWN"  # what else an isolated box may read
 MOST_PRINTED = 1 << 18  # bytes that are kept of what a box prints
-WANTED = re.compile(r"PATH|LANG|LC_\w+|TZ|QUART_\w+|REDIS_URL|FORWARDED_ALLOW_IPS")  # variables that a box may see
+# Variables that a box may see.
+WANTED = re.compile(r"PATH|LANG|LC_\w+|TZ|QUART_\w+|REDIS_URL|FORWARDED_ALLOW_IPS")
 # So that memory which is given back is seen to be.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 MEMORY["MALLOC_ARENA_MAX"] = "1"

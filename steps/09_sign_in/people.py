@@ -16,7 +16,7 @@ from log import LogAway
 
 NAME = re.compile(r"\w[\w .-]{0,29}")
 TICKET = 30  # seconds in which a ticket has to be used
-LOOK = 0.5  # seconds between two looks at who is still signed in
+LOOK = 0.2  # seconds between two looks at who is still signed in
 
 
 def asked():

@@ -2,6 +2,7 @@ import base64
 import json
 
 import pytest
+import pytest_asyncio
 
 from harness.log_client import LogClient
 from harness.markup import Markup
@@ -227,7 +228,7 @@ async def test_signing_out_ends_all_connections_of_this_person_and_of_no_other(a
         async with LogClient(alice) as one, LogClient(alice) as two, LogClient(bob) as other:
             await alice.post("/sign-out")
             for client in (one, two):
-                code, reason = await client.closing()
+                code, reason = await client.closing(within=1)
                 assert code == 3000, f"Alice has signed out, and is closed with {code} {reason!r}"
             await say(other, "still here")
 
@@ -257,7 +258,7 @@ async def test_a_session_that_expires_ends_its_connection(app):
     async with app.test_app():
         alice = await signed_in(app, "Alice")
         async with LogClient(alice) as client:
-            code, reason = await client.closing()
+            code, reason = await client.closing(within=2)
             assert code == 3000, f"the session has expired, and the code is {code} {reason!r}"
         status = await status_of(alice)
         assert status == 401, f"the session has expired, and a handshake gets {status}"
@@ -301,7 +302,7 @@ async def test_signing_out_ends_what_a_ticket_began(app):
         used, unused = await ticket_of(alice), await ticket_of(alice)
         async with LogClient(program, **by(used)) as client:
             await alice.post("/sign-out")
-            code, _ = await client.closing()
+            code, _ = await client.closing(within=1)
             assert code == 3000, f"Alice has signed out, and her program is closed with {code}"
         status = await status_of(program, **by(unused))
         assert status == 401, f"Alice has signed out, and her ticket gets {status}"
@@ -310,54 +311,58 @@ async def test_signing_out_ends_what_a_ticket_began(app):
 # ---- On every server
 
 
-@pytest.fixture
-def servers(redis_server, serve, monkeypatch):
-    """Two servers that share a room."""
+@pytest_asyncio.fixture
+async def servers(redis_server, serve, monkeypatch, eventually):
+    """Two servers that share a room, and have found Redis."""
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.setenv("QUART_TCP_PORT", "")
-    return [serve() for _ in range(2)]
+    servers = [serve() for _ in range(2)]
+    for server in servers:
+        async with eventually(LogClient, server):
+            pass
+    return servers
 
 
-def elsewhere(visitor, server):
-    """The same browser at another server."""
-    other = Visitor(server)
-    other.cookie = visitor.cookie
-    return other
+async def signed_in_at_both(servers, name):
+    """A visitor who has signed in at the first server, and the same browser at the second one."""
+    here, there = await signed_in(servers[0], name), Visitor(servers[1])
+    there.cookie = here.cookie
+    status = await status_of(there)
+    assert status == 101, (
+        f"{name} has signed in on one server, and her handshake on another one gets {status}: "
+        "do they share who is signed in?"
+    )
+    return here, there
 
 
-async def test_signing_out_on_one_server_ends_the_connections_on_another(servers, eventually):
-    alice = await signed_in(servers[0], "Alice")
-    there = elsewhere(alice, servers[1])
-    async with eventually(LogClient, there) as client:
+async def test_signing_out_on_one_server_ends_the_connections_on_another(servers):
+    alice, there = await signed_in_at_both(servers, "Alice")
+    async with LogClient(there) as client:
         taken = await Visitor(servers[1]).sign_in("alice")
-        assert taken.status_code == 409, f"Alice is on another server: {taken.status}"
+        assert taken.status_code == 409, f"Alice is here, and 'alice' gets {taken.status}"
         await alice.post("/sign-out")
-        code, _ = await client.closing()
+        code, _ = await client.closing(within=1)
         assert code == 3000, f"Alice has signed out on another server, and is closed with {code}"
     status = await status_of(there)
     assert status == 401, f"Alice has signed out on another server, and gets {status}"
 
 
-async def test_a_ticket_works_once_on_all_servers(servers, redis_server, eventually):
-    alice = await signed_in(servers[0], "Alice")
-    there = elsewhere(alice, servers[1])
-    async with eventually(LogClient, alice), eventually(LogClient, there):
-        before = set(redis_server.client.keys())
-        ticket = await ticket_of(alice)
-        ends = [redis_server.client.pttl(key) for key in set(redis_server.client.keys()) - before]
-        assert ends and all(0 < end <= 30_000 for end in ends), (
-            f"a ticket should end after 30 seconds, but what Redis keeps of it ends after {ends} ms"
-        )
-        async with LogClient(Visitor(servers[1]), **by(ticket)):
-            pass
-        status = await status_of(Visitor(servers[0]), **by(ticket))
-        assert status == 401, f"a ticket that was used on another server gets {status}"
+async def test_a_ticket_works_once_on_all_servers(servers, redis_server):
+    alice, _ = await signed_in_at_both(servers, "Alice")
+    before = set(redis_server.client.keys())
+    ticket = await ticket_of(alice)
+    ends = [redis_server.client.pttl(key) for key in set(redis_server.client.keys()) - before]
+    assert ends and all(0 < end <= 30_000 for end in ends), (
+        f"a ticket should end after 30 seconds, but what Redis keeps of it ends after {ends} ms"
+    )
+    first = await status_of(Visitor(servers[1]), **by(ticket))
+    assert first == 101, f"a ticket is used on another server, and gets {first}"
+    again = await status_of(Visitor(servers[0]), **by(ticket))
+    assert again == 401, f"a ticket is used a second time, and gets {again}"
 
 
 async def test_without_redis_nobody_can_sign_in(servers, redis_server, eventually):
-    alice = await signed_in(servers[0], "Alice")
-    async with eventually(LogClient, alice):
-        pass
+    alice, _ = await signed_in_at_both(servers, "Alice")
     redis_server.stop()
     for what, answer in (
         ("signing in", await Visitor(servers[0]).sign_in("Bob")),
@@ -370,12 +375,12 @@ async def test_without_redis_nobody_can_sign_in(servers, redis_server, eventuall
         await say(client, "back again")
 
 
-async def test_when_redis_has_forgotten_everyone_they_have_to_sign_in_again(
-    servers, redis_server, eventually
-):
-    alice = await signed_in(servers[0], "Alice")
-    async with eventually(LogClient, alice) as client:
-        redis_server.client.delete(*redis_server.client.keys("*alice*"))
-        code, _ = await client.closing()
+async def test_when_redis_has_forgotten_everyone_they_have_to_sign_in_again(servers, redis_server):
+    before = set(redis_server.client.keys())
+    alice, _ = await signed_in_at_both(servers, "Alice")
+    added = set(redis_server.client.keys()) - before
+    async with LogClient(alice) as client:
+        redis_server.client.delete(*added)
+        code, _ = await client.closing(within=1)
         assert code == 3000, f"nobody knows of Alice any more, and she is closed with {code}"
     await signed_in(servers[1], "Alice")
