@@ -2,24 +2,35 @@
 
 import asyncio
 import inspect
+import json
+import os
 import re
 import secrets
+import shutil
+import tempfile
 import time
 from collections import Counter
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
+from pathlib import Path
+
+from websockets.asyncio.client import connect
 
 from workshop import serving, steps
-from workshop.lab import GONE, HOST, LONGEST, MB, Bad, CannotPlay, Good, Lab, frame, ms, until
+from workshop.lab import GONE, HOST, LONGEST, MB, WORD, Bad, CannotPlay, Good, Lab, frame, ms, until
+
+REFUSAL = "abort(403)"  # with which steps from 7 on refuse a page of another origin
 
 
-def play(name, target, tell, progress, **limits):
+def play(name, target, tell, progress, is_unchecked=False, **limits):
     """Play a fault against a step, a folder, or an address; `tell` gets a label and words.
 
-    `progress` gets the words of what is under way. Raises CannotPlay or steps.UnknownTarget.
+    `progress` gets the words of what is under way. With `is_unchecked`, the app lets pages of every
+    origin in. Raises CannotPlay or steps.UnknownTarget.
     """
     fault = FAULTS[name]
     if "//" not in target:
-        with serving.served(steps.find(target)) as server:
+        os.environ.setdefault(WORD, secrets.token_hex(4))  # of an app that asks for a word
+        with _project(target, is_unchecked) as project, serving.served(project) as server:
             lines = len(server.lines)
             asyncio.run(_play(fault, limits, Lab(server.port, tell, progress)))
             said = [text for line in server.lines[lines:] if (text := line.strip(" |+-\n"))]
@@ -29,10 +40,29 @@ def play(name, target, tell, progress, **limits):
             if server.child.poll() is not None:
                 tell("the server", f"ENDED, with exit code {server.child.returncode}")
         return
+    if is_unchecked:
+        raise CannotPlay("only an app that is served for the fault can be changed: give a step")
     address = re.fullmatch(r"http://127\.0\.0\.1:(\d{1,5})/?", target)
     if not address or not 0 < int(address[1]) < 65536:
         raise CannotPlay(f"faults are played against {HOST} only: http://{HOST}:PORT")
     asyncio.run(_play(fault, limits, Lab(int(address[1]), tell, progress)))
+
+
+@contextmanager
+def _project(target, is_unchecked):
+    """The folder of a target, or a copy in which no origin is refused; raises CannotPlay."""
+    project = steps.find(target)
+    if not is_unchecked:
+        yield project
+        return
+    code = (project / "websocket.py").read_text(encoding="utf-8")
+    if code.count(REFUSAL) != 1:
+        raise CannotPlay(f"{project.name} doesn't check the origin: it has no {REFUSAL}")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        copy = shutil.copytree(project, Path(folder) / project.name)
+        code = code.replace(REFUSAL, "pass")
+        (copy / "websocket.py").write_text(code, encoding="utf-8", newline="\n")
+        yield copy
 
 
 async def _play(fault, limits, lab):
@@ -252,6 +282,23 @@ async def foreign(lab):
     lines = [text for text, _ in lab.good.last if text != "from a page"]
     words = f"everyone gets {len(lines)} lines: {lines}" if lines else answer or "nothing is said"
     lab.tell("HTTP to the TCP source", "not known where" if answer is None else words)
+    if lab.headers:
+        await hijack(lab, evil)
+
+
+async def hijack(lab, origin):
+    """A page of another site connects from the browser of somebody who has signed in."""
+    words, name, reads = "I never wrote this", "", False
+    options = {"proxy": None, "compression": None, "additional_headers": lab.headers}
+    with suppress(*GONE, TimeoutError):
+        async with asyncio.timeout(5), connect(lab.good.uri, origin=origin, **options) as page:
+            await page.send(words)
+            while not (name and reads):
+                for message in json.loads(await page.recv()).get("messages", []):
+                    name = message["from"] if message["text"] == words else name
+                    reads = reads or message["text"] != words
+    does = f"reads everything, and writes in the name of {name!r}" if reads else "isn't let in"
+    lab.tell("the page in somebody's browser", does)
 
 
 async def storm(lab, clients=500):

@@ -1,6 +1,7 @@
 """The fault lab: a running step, what it costs its server, and clients both good and bad."""
 
 import asyncio
+import http.client
 import json
 import os
 import secrets
@@ -9,7 +10,8 @@ import statistics
 import struct
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import closing, suppress
+from urllib.parse import urlencode
 
 from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
@@ -22,6 +24,8 @@ from workshop.serving import HOST
 
 PATHS = ("/api/v3/ws", "/api/v2/ws")  # the first that is there is played against
 MESSAGES = "/api/v2/messages"
+SIGN_IN = "/sign-in"  # which steps from 9 on have
+WORD = "QUART_CLASS_WORD"  # the variable that says what one needs there
 MB = 2**20
 LONGEST = 4096  # bytes of a message that every step takes
 TALKERS = 64
@@ -98,6 +102,7 @@ class Lab:
         self.port, self.tcp_port = port, self.server.other_port
         self.tell, self.progress = tell, progress
         self.path = self.good = None
+        self.headers = {}  # of every client: a cookie, if the server asks who one is
 
     async def find_path(self):
         """Find where the server broadcasts; raises CannotPlay if it does not, or is not there."""
@@ -105,12 +110,30 @@ class Lab:
             async with Bad(self) as probe:
                 if probe.status == 101:
                     return
+                if probe.status == 401:
+                    return await asyncio.to_thread(self.sign_in)
                 if probe.status not in (400, 404, 405):
                     where = f"http://{HOST}:{self.port}"
                     raise CannotPlay(f"no client gets in at {where}: {probe.fate}")
         raise CannotPlay(
             f"it broadcasts nothing: it has no {' and no '.join(PATHS)}, as step 5 has"
         )
+
+    def sign_in(self):
+        """Sign in, so that all clients have a cookie; raises CannotPlay if that fails."""
+        fields = {"name": f"lab {secrets.token_hex(3)}", "word": os.environ.get(WORD, "")}
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        with closing(http.client.HTTPConnection(HOST, self.port, timeout=5)) as connection:
+            connection.request("POST", SIGN_IN, urlencode(fields), kind)
+            answer = connection.getresponse()
+        cookie = answer.getheader("Set-Cookie", "").partition(";")[0]
+        if answer.status != 303 or not cookie:
+            raise CannotPlay(
+                f"it asks who one is, and answers {SIGN_IN} with HTTP {answer.status}: "
+                f"set {WORD} to its class word"
+            )
+        self.headers = {"Cookie": cookie}
+        self.path = PATHS[0]
 
     async def settle(self, before):
         """Wait a moment for the server to give memory back."""
@@ -119,7 +142,8 @@ class Lab:
     async def post(self, body, **headers):
         """The status of a POST, or None if there was no answer."""
         head = {"Host": f"{HOST}:{self.port}", "Content-Length": len(body), "Connection": "close"}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in {**head, **headers}.items())
+        head |= {**self.headers, **headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
         with suppress(*GONE, TimeoutError, ValueError):
             async with asyncio.timeout(5):
                 reader, writer = await asyncio.open_connection(HOST, self.port)
@@ -182,12 +206,13 @@ class Good:
 
     def __init__(self, lab):
         self.uri, self.tag = f"ws://{HOST}:{lab.port}{lab.path}", secrets.token_hex(4)
+        self.headers = lab.headers
         self.waiting, self.delays, self.heard, self.last = {}, [], 0, deque(maxlen=100)
         self.losses, self.is_in = [], False
 
     async def connect(self):
         options = {"proxy": None, "max_size": None, "compression": None}
-        self.connection = await connect(self.uri, **options)
+        self.connection = await connect(self.uri, additional_headers=self.headers, **options)
         self.is_in = True
 
     async def __aenter__(self):
@@ -250,9 +275,14 @@ def _texts(message, uri):
     if not uri.endswith(PATHS[0]):
         return [message]
     try:
-        return json.loads(message).get("messages", [])
+        return [_text(one) for one in json.loads(message).get("messages", [])]
     except (ValueError, AttributeError):
         return [message]
+
+
+def _text(message):
+    """A message's text: from step 9 on, a message says who wrote it, too."""
+    return message["text"] if isinstance(message, dict) else message
 
 
 def ms(seconds):
@@ -272,7 +302,7 @@ class Bad:
         self.protocol = ClientProtocol(
             parse_uri(f"ws://{HOST}:{lab.port}{lab.path}{query}"), max_size=None
         )
-        self.where, self.headers = (HOST, lab.port), headers
+        self.where, self.headers = (HOST, lab.port), {**lab.headers, **headers}
         self.writer = self.status = self.fate = self.reading = None
         self.received = self.pings = 0
 

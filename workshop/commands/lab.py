@@ -33,7 +33,8 @@ class Fault(click.Command):
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="Of silent and flood: how long.")
 @click.option("--megabytes", type=click.IntRange(1, 1024), help="Of slow, flood, huge: how much.")
 @click.option("--clients", type=click.IntRange(1, 5000), help="Of storm: how many.")
-def fault(fault, target, **limits):
+@click.option("--unchecked", is_flag=True, help="Of foreign: without the app's check of origins.")
+def fault(fault, target, unchecked, **limits):
     """Play a bad client against a running step, and see what it does to the others.
 
     TARGET is a step's number, its name, or a folder with a websocket.py, which is then served for
@@ -49,11 +50,13 @@ def fault(fault, target, **limits):
     limits = {name: value for name, value in limits.items() if value is not None}
     for name in limits.keys() - faults.limits_of(fault):
         raise click.UsageError(f"{fault} has no --{name}")
+    if unchecked and fault != "foreign":
+        raise click.UsageError(f"{fault} has no --unchecked")
     environment.ensure("develop")
     click.secho(f"{fault}: {faults.FAULTS[fault].__doc__}", bold=True)
     report = Report()
     try:
-        faults.play(fault, target, report.tell, report.progress, **limits)
+        faults.play(fault, target, report.tell, report.progress, unchecked, **limits)
     except (lab.CannotPlay, serving.NotServed) as problem:
         report.clear()
         raise click.ClickException(str(problem)) from None
