@@ -105,6 +105,17 @@ def goodbye(terminal, port):
     return alice.end()
 
 
+def program(terminal, port):
+    """What a terminal shows of a program that takes part, and of what stays in the server's log."""
+    command = [sys.executable, "client.py", "Alice", "tulip", str(port)]
+    child = subprocess.Popen(command, cwd=terminal.folder, stdout=subprocess.PIPE, encoding="utf-8")
+    try:
+        return f"$ python client.py Alice tulip\n{child.stdout.readline()}"
+    finally:
+        child.terminate()
+        child.wait()
+
+
 def scaled_out(terminal):
     """Step 8: two servers with one Redis are a room, and say when it is gone."""
     shown = {}
@@ -224,7 +235,7 @@ FAULTS = {"foreign": "", "huge": "", "flood": " --seconds 0.1 --megabytes 20"}
 FILES = {
     **{"01_structure": "structure", "02_install": "install", "03_echo": "echo"},
     **{"04_javascript": "browser", "05_broadcast": "broadcast", "06_resume": "resume"},
-    **{"07_harden": "doors", "08_scale_out": "scale_out"},
+    **{"07_harden": "doors", "08_scale_out": "scale_out", "09_sign_in": "sign_in"},
 }
 ACTS = {
     "command": {
@@ -240,11 +251,16 @@ ACTS = {
         "new_log": Scene(QUART, "steps/06_resume", "Running on", new_log),
         "serve": Scene(SERVE, "steps/07_harden", "running on"),
         "goodbye": Scene(SERVE, "steps/07_harden", "running on", goodbye),
+        "sign_in": Scene(SERVE, "steps/09_sign_in", "running on", program),
     },
     "faults": {
         f"fault_{fault}_{step}": Scene(f"python3 -m workshop fault {fault} {step}{options}")
         for fault, options in FAULTS.items()
         for step in "57"
+    }
+    | {
+        "fault_foreign_9": Scene("python3 -m workshop fault foreign 9"),
+        "fault_foreign_9_unchecked": Scene("python3 -m workshop fault foreign 9 --unchecked"),
     },
     "tests": {
         f"pytest_{step[:2]}": Scene(f"pytest -q tests/test_{file}.py", f"steps/{step}")

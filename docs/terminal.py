@@ -31,6 +31,7 @@ SAME = [  # what differs from run to run, and what stands in the docs in its pla
     (re.escape(sys.executable), "python"),
     (r"to \S*remote\.git", "to origin"),
     (r"((?:\"log\": \"|log=))[0-9a-f]{8}\b", r"\g<1>c0ffee42"),
+    (r"'lab [0-9a-f]{6}'", "'lab c0ffee'"),
     (r"^  … .*\n", ""),  # how far it is, which a terminal shows in one place
     (r" +$", ""),
 ]
@@ -62,6 +63,7 @@ class Terminal:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
         }
+        self.environ["QUART_CLASS_WORD"] = "tulip"
         self.environ.pop("FORCE_COLOR", None)
         self.environ.pop("QUART_TCP_PORT", None)
         self.clone = self.folder = clone

@@ -16,7 +16,7 @@ OF_EACH_STEP = {"README.md", "exercise.toml", "questions.toml", "proved.json"}
 LEAST_KEPT = 0.75  # of the lines of a step's file that a challenge changes
 LAYOUT = re.compile(
     r"README\.md|(exercise|questions)\.toml|proved\.json|(websocket|tcp|log|doors|protocol|redis_log|serve)\.py|Pipfile"
-    r"|(people|signing|store|redis_store)\.py|templates/(index|sign_in)\.html"
+    r"|(client|people|signing|store|redis_store)\.py|templates/(index|sign_in)\.html"
     r"|static/css/websocket\.css|static/js/websocket\.js|tests/test_\w+\.py"
 )
 
