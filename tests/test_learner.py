@@ -375,8 +375,8 @@ def test_when_a_check_is_killed_nothing_of_it_goes_on(learner, start, tmp_path):
 
 def is_running(pid):
     with suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z"
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        return text.rpartition(")")[2].split()[0] != "Z"
     return False
 
 
