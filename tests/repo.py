@@ -26,7 +26,8 @@ IS_EXHAUSTIVE = os.environ.get("WORKSHOP_EXHAUSTIVE") == "1"  # `workshop test -
 # The command in a copy of the repository, whose packages are those of the Python that runs it.
 COMMAND = (
     "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
-    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; cli.main()"
+    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; "
+    "[one.reconfigure(errors='replace') for one in (sys.stdout, sys.stderr)]; cli.main()"
 )
 # The same in a process that forks what it would start, for those that start much.
 COMMAND_THAT_FORKS = [sys.executable, ROOT / "tests/forking.py"]
@@ -51,7 +52,7 @@ def load_script(name):
 def tracked_files():
     """The files of the repository, also those not yet added to git, as relative paths."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     paths = [Path(name) for name in names.split("\0") if name and (ROOT / name).is_file()]
     return [path for path in paths if path.parts[0] != "websocket"]  # the learner's own
 

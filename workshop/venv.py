@@ -100,7 +100,8 @@ def is_in_place():
     try:
         # What comes before it must not be a part of another path that ends the same.
         pattern = rb"""[!"'\s]""" + re.escape(os.fsencode(VENV))
-        return bool(re.search(pattern, PIP.read_bytes()))
+        flags = re.IGNORECASE if os.name == "nt" else 0  # c: is C:
+        return bool(re.search(pattern, PIP.read_bytes(), flags))
     except OSError:  # there is no such script, so nothing names a place
         return True
 
