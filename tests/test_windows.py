@@ -61,6 +61,20 @@ end_with_parent()
 subprocess.run([sys.executable, "-S", "-c", "import sys; print(repr(sys.stdin.read()))"])
 """
 
+# The same in an app, before it is served.
+IN_AN_APP = """
+import subprocess, sys
+
+from quart import Quart
+
+app = Quart(__name__)
+
+
+@app.before_serving
+async def start_a_program():
+    subprocess.run([sys.executable, "-S", "-c", "import sys; sys.stdin.read()"], timeout=10)
+"""
+
 
 def started(script, *arguments):
     command = [sys.executable, "-S", "-c", script, str(ROOT), *map(str, arguments)]
@@ -101,7 +115,7 @@ def test_what_was_started_ends_too_and_its_folder_can_be_renamed(tmp_path, how):
         else:
             parent.stdin.close()
             parent.wait(10)
-    with suppress(psutil.Error):
+    with suppress(psutil.NoSuchProcess):
         assert child.status() == psutil.STATUS_ZOMBIE or child.wait(10) is None
     moving.rename(folder, tmp_path / "attempt")
 
@@ -112,6 +126,12 @@ def test_no_program_that_is_started_has_the_pipe_that_is_being_read():
         timer.start()
         assert parent.stdout.read() == "''\n"
         timer.cancel()
+
+
+def test_no_program_that_an_app_starts_has_the_pipe_either(tmp_path):
+    (tmp_path / "websocket.py").write_text(IN_AN_APP, encoding="utf-8")
+    with serving.served(tmp_path) as served:
+        assert "is served at" in "".join(served.lines)
 
 
 def test_on_windows_a_job_ends_what_was_started(monkeypatch):
