@@ -9,12 +9,14 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import forking
+import pytest
 
 from workshop import serving
 from workshop.steps import all_steps
@@ -40,12 +42,25 @@ def free_port():
     return serving.free_port(10_000 + 1_000 * worker + random.randrange(1_000))
 
 
+def can_link():
+    """Whether links can be made: Windows takes a right of its own for that."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            Path(folder, "link").symlink_to(folder)
+        except OSError:
+            return False
+    return True
+
+
 def load_script(name):
     """A script of docs/ as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+needs_links = pytest.mark.skipif(not can_link(), reason="needs the right to make links")
 
 
 @functools.cache

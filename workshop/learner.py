@@ -221,7 +221,7 @@ def go_on(exercise):
         kept = moving.rename(folder, _place_for(progress.started))
     except (OSError, shutil.Error) as error:
         if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+            moving.remove(folder)
         why = getattr(error, "strerror", None) or "a file cannot be read"
         raise LearnerProblem(f"websocket/ cannot be copied to attempts/: {why}") from None
     added = _add_missing(exercise.start)
@@ -252,7 +252,7 @@ def _new_folder():
 def _remove_stale():
     for folder in ATTEMPTS.glob(f"{NEW}*"):
         if time.time() - folder.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+            moving.remove(folder)
 
 
 def attempts():
