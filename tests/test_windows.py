@@ -376,6 +376,17 @@ def test_an_environment_whose_pyvenv_cfg_python_cannot_read_is_made_again(monkey
     assert not venv.works()
 
 
+def test_how_far_it_is_needs_no_terminal_that_can_erase(monkeypatch, capsys):
+    monkeypatch.setattr(machine, "is_terminal", lambda stream: True)
+    with installing._Progress("Installing", 12) as progress:
+        progress.waiting = "waiting for the package index"
+        progress.show("")
+        progress.show("Collecting one")
+    waiting, first, _ = capsys.readouterr().out.split("\r")[1:]
+    assert waiting == "Installing … waiting for the package index"
+    assert first == "Installing … 1 of 12".ljust(len(waiting))
+
+
 def test_an_environment_that_lacks_a_module_is_told_in_a_sentence(monkeypatch):
     monkeypatch.setattr(environment, "enter", lambda: None)
     monkeypatch.setattr(sys, "argv", ["workshop", "run"])

@@ -255,6 +255,7 @@ class _Progress:
     def __init__(self, title, total=0):
         self.title, self.total, self.done = title, total, 0
         self.timer = self.waiting = None
+        self.length = len(title) + 2  # of what was shown last
         self.started = time.monotonic()
 
     def __enter__(self):
@@ -283,7 +284,12 @@ class _Progress:
                 stage = self.waiting
             if line.startswith("Installing collected packages"):
                 stage = "unpacking"
-            print(f"\r\033[K{self.title} … {stage}", end="", flush=True)
+            print(f"\r{self._over(f'{self.title} … {stage}')}", end="", flush=True)
+
+    def _over(self, text):
+        """The text, long enough to hide the one before: some terminals of Windows can't erase."""
+        before, self.length = self.length, len(text)
+        return text.ljust(before)
 
     def __exit__(self, kind, error, trace):
         if self.timer:
@@ -291,5 +297,5 @@ class _Progress:
         seconds = time.monotonic() - self.started
         result = "stopped" if kind else f"done in {seconds:.0f} s"
         is_terminal = machine.is_terminal(sys.stdout)
-        line = f"\r\033[K{self.title}: {result}" if is_terminal else f"  {result}"
+        line = f"\r{self._over(f'{self.title}: {result}')}" if is_terminal else f"  {result}"
         print(line, flush=True)  # before what may be said of it on stderr
