@@ -29,6 +29,8 @@ SAME = [  # what differs from run to run, and what stands in the docs in its pla
     (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "2026-01-05T10-30-00"),
     (r"Python 3\.\d+\.\d+\S*", "Python 3.13.1"),
     (re.escape(sys.executable), "python"),
+    (r"\b(py|python) -m workshop\b", "python3 -m workshop"),  # as Windows has it
+    (r"\bcurl\.exe\b", "curl"),
     (r"to \S*remote\.git", "to origin"),
     (r"((?:\"log\": \"|log=))[0-9a-f]{8}\b", r"\g<1>c0ffee42"),
     (r"'lab [0-9a-f]{6}'", "'lab c0ffee'"),

@@ -120,8 +120,8 @@ class Boxes:
             namespaces.mount("proc", "/proc", "proc")
             for name in own_folders():
                 namespaces.room(name, MEGABYTES, mode="1777")
-            with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-                file.write("1000")  # where memory is short, a box ends, and nothing else
+            with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb") as file:
+                file.write(b"1000")  # where memory is short, a box ends, and nothing else
             namespaces.drop_rights(self.user)
         os.nice(5)
         limit(PROCESSES if self.folder else None)

@@ -26,6 +26,7 @@ def load(project):
         with loading.modules_beside(project):
             app = loading.load(project)
             app.settings = loading.settings(project)
+            loading.require_case(project, app)
     except loading.NotLoaded as problem:
         return failures.NoApp(str(problem))
     app.test_client_class = InProcessClient

@@ -1,5 +1,6 @@
 """A project and its app: loaded from its own files, with what is wrong told in its own terms."""
 
+import os
 import re
 import runpy
 import sys
@@ -108,6 +109,47 @@ def hides_a_module(project):
         if name in PACKAGES:
             return f"{files[name]} beside your app hides the package {name}: rename it"
     return ""
+
+
+def require_case(project, app):
+    """Raise NotLoaded if a name is found only because this disk ignores upper and lower case.
+
+    So do the disks of macOS and Windows: `Templates` will do there, and not on Linux.
+    """
+    if not ignores_case(project):
+        return
+    folders = [project / name for name in (app.template_folder, app.static_folder) if name]
+    for path in (project / "websocket.py", project / "Pipfile", *folders):
+        if path.name != (name := name_of(path)):
+            raise NotLoaded(f"{name} should be called {path.name}: {WHY_CASE}")
+    files = [one for folder in folders for one in sorted(folder.rglob("*")) if one.is_file()]
+    code = [*project.glob("*.py"), *(one for one in files if one.suffix in WITH_NAMES)]
+    text = "\n".join(one.read_text("utf-8", "replace") for one in code)
+    for folder in folders:
+        for path in (one for one in files if one.is_relative_to(folder)):
+            name = path.relative_to(folder).as_posix()
+            found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
+            if found and name not in text:
+                raise NotLoaded(f"{folder.name}/{name} is {found[0]} in the code: {WHY_CASE}")
+
+
+WITH_NAMES = (".html", ".css", ".js")  # of other files
+WHY_CASE = "on Linux, upper and lower case make different names"
+
+
+def ignores_case(project):
+    """Whether a project is on a disk that ignores upper and lower case."""
+    path = project / "WebSocket.PY"
+    return path.is_file() and name_of(path) != path.name
+
+
+def name_of(path):
+    """The name of a file or a folder as it is written, if there is one but for its case."""
+    with suppress(OSError):
+        names = os.listdir(path.parent)
+        is_same = (name for name in names if name.lower() == path.name.lower())
+        return path.name if path.name in names else next(is_same, path.name)
+    return path.name
 
 
 def other_files(project):

@@ -62,7 +62,7 @@ def become(inside, outside, group):
         ("uid_map", f"{inside} {outside} 1"),
         ("gid_map", f"{inside} {group} 1"),
     ):
-        with open(f"/proc/self/{name}", "w") as file:
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
 
 
@@ -119,7 +119,7 @@ def new_root(folder, shown, rooms=()):
             bind(source, target)
         elif os.path.exists(source):
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            open(target, "w").close()
+            open(target, "wb").close()
             bind(source, target)
     for name in (*rooms, "/proc", "/.before"):
         os.makedirs(folder + name, exist_ok=True)
@@ -153,7 +153,7 @@ def drop_rights(user):
 
 def own_user_is_of_the_system():
     """Whether users here are those of the system, and not just one that is mapped."""
-    with open("/proc/self/uid_map") as file:
+    with open("/proc/self/uid_map", encoding="ascii") as file:
         return int(file.read().split()[2]) > 1
 
 

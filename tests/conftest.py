@@ -115,6 +115,7 @@ class Started:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
+            errors="replace",  # on Windows, what is started may print in a code page
             env=environ,
             **options,
         )

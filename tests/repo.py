@@ -9,12 +9,14 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import forking
+import pytest
 
 from workshop import serving
 from workshop.steps import all_steps
@@ -26,7 +28,8 @@ IS_EXHAUSTIVE = os.environ.get("WORKSHOP_EXHAUSTIVE") == "1"  # `workshop test -
 # The command in a copy of the repository, whose packages are those of the Python that runs it.
 COMMAND = (
     "import sys; sys.path.insert(0, '.'); from workshop import environment, cli; "
-    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; cli.main()"
+    "environment.ensure = lambda *sets: None; environment.is_ready = lambda *sets: True; "
+    "[one.reconfigure(errors='replace') for one in (sys.stdout, sys.stderr)]; cli.main()"
 )
 # The same in a process that forks what it would start, for those that start much.
 COMMAND_THAT_FORKS = [sys.executable, ROOT / "tests/forking.py"]
@@ -39,6 +42,16 @@ def free_port():
     return serving.free_port(10_000 + 1_000 * worker + random.randrange(1_000))
 
 
+def can_link():
+    """Whether links can be made: Windows takes a right of its own for that."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            Path(folder, "link").symlink_to(folder)
+        except OSError:
+            return False
+    return True
+
+
 def load_script(name):
     """A script of docs/ as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
@@ -47,11 +60,14 @@ def load_script(name):
     return module
 
 
+needs_links = pytest.mark.skipif(not can_link(), reason="needs the right to make links")
+
+
 @functools.cache
 def tracked_files():
     """The files of the repository, also those not yet added to git, as relative paths."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     paths = [Path(name) for name in names.split("\0") if name and (ROOT / name).is_file()]
     return [path for path in paths if path.parts[0] != "websocket"]  # the learner's own
 

@@ -16,6 +16,7 @@ from repo import (
     Learner,
     copy_repository,
     free_port,
+    needs_links,
     new_learner,
 )
 
@@ -139,6 +140,7 @@ def test_where_asserts_are_left_out_the_tests_refuse_to_run():
     assert "PYTHONOPTIMIZE" in result.stdout + result.stderr
 
 
+@needs_links
 def test_run_prints_a_command_that_can_be_copied(start, tmp_path):
     clone = copy_repository(tmp_path / ODD, ["workshop", "harness", "steps"])
     python = clone / "my python"

@@ -24,7 +24,7 @@ from repo import ROOT, STEPS, Learner, copy_repository, free_port
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
 from harness.missing import missing
-from workshop import reporting
+from workshop import machine, reporting
 from workshop.board import exercises, lessons, saving
 from workshop.board.app import ATTEMPTS, POLICY, Board, create_app
 from workshop.board.connections import PER_ADDRESS
@@ -591,7 +591,7 @@ def test_a_learner_joins_checks_raises_a_hand_and_leaves(served, typed, capsys):
     assert code == 0, output
     assert "Never sent: your code" in output and "You have joined as alice" in output
     code, output = typed("join", served.host, CODE, "--yes")
-    assert code == 1 and "type `python3 -m workshop leave` first" in output
+    assert code == 1 and f"type `{machine.COMMAND} leave` first" in output
     secret = {"reason": "SECRET", "printed": "SECRET", "test": "SECRET"}
     assert not tell_and_report(find_exercise("3"), [Check(ECHO, "failed", **secret)])
     assert f"Reporting this to the board at {served.host}" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from pathlib import Path
 import pip
 import psutil
 import pytest
-from repo import copy_repository
+from repo import copy_repository, needs_links
 
 from workshop import installing
 from workshop.cli import main_group
@@ -279,6 +279,7 @@ def test_what_pip_says_is_looked_at_before_it_is_believed(small):
     assert not (small / ".venv").exists()
 
 
+@needs_links
 def test_a_link_to_another_environment_is_left_alone(small, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("mine", encoding="utf-8")

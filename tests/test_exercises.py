@@ -51,7 +51,7 @@ class Forked:
         os.chdir(ROOT)
         os.dup2(hears.fileno(), 0)
         os.dup2(tells.fileno(), 1)
-        sys.stdin = open(0, closefd=False)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         checking.main(arguments)
 

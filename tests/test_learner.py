@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from repo import COMMAND, COMMAND_THAT_FORKS, STEPS, Learner, new_learner
 
+from workshop import machine
 from workshop.steps import find_exercise
 
 
@@ -23,14 +24,14 @@ def test_without_a_command_it_says_where_one_is_and_what_comes_next(learner):
     code, output = learner()
     assert code == 0
     assert "03_echo: Echo" in output
-    assert "Next: python3 -m workshop start 1" in output
+    assert f"Next: {machine.COMMAND} start 1" in output
 
 
 def test_start_shows_the_task_and_puts_the_start_into_the_folder(learner):
     code, output = learner("start", "3")
     assert code == 0
     assert "Write a WebSocket route at /ws" in output
-    assert "python3 -m workshop check" in output
+    assert f"{machine.COMMAND} check" in output
     assert not (learner.folder / "tests").exists()
     for number in (3, 5, 6, 7, 8):
         code, output = learner("start", number)
@@ -162,7 +163,7 @@ def test_doctor_installs_nothing(clone):
         command, cwd=clone, capture_output=True, encoding="utf-8", timeout=60, env=environ
     )
     assert result.returncode == 1, result.stderr
-    assert "✗ .venv has what running a step needs: python3 -m workshop run installs it" in (
+    assert f"✗ .venv has what running a step needs: {machine.COMMAND} run installs it" in (
         result.stdout
     )
     assert not (clone / ".venv").exists()
@@ -375,8 +376,8 @@ def test_when_a_check_is_killed_nothing_of_it_goes_on(learner, start, tmp_path):
 
 def is_running(pid):
     with suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z"
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        return text.rpartition(")")[2].split()[0] != "Z"
     return False
 
 

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from workshop import cli, learner, site, steps
+from workshop import cli, learner, machine, site, steps
 from workshop.checking import Checker
 from workshop.commands import learner as commands
 from workshop.commands.telling import tell, tell_page
@@ -389,7 +389,7 @@ def build(*names):
 
 
 def test_without_a_site_the_command_that_makes_it_is_named(capsys):
-    assert pages(capsys, "3") == "To read the page of this step: python3 -m workshop docs\n"
+    assert pages(capsys, "3") == f"To read the page of this step: {machine.COMMAND} docs\n"
 
 
 def test_a_site_that_is_built_is_named_by_its_file(capsys):
@@ -441,7 +441,7 @@ def test_a_server_that_has_ended_or_is_another_one_is_not_named(capsys, monkeypa
 
 @pytest.mark.parametrize("command", [["start", "3"], ["hint", "3"]])
 def test_start_and_hint_end_with_the_page(folder, command):
-    assert run(*command)[1].endswith("To read the page of this step: python3 -m workshop docs\n")
+    assert run(*command)[1].endswith(f"To read the page of this step: {machine.COMMAND} docs\n")
     assert told(ECHO, Check("there are tests", "failed"))[0].endswith("workshop docs\n")
 
 

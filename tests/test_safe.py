@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from repo import STEPS, Learner, new_learner
+from repo import STEPS, Learner, needs_links, new_learner
 
 from workshop.steps import find_exercise
 
@@ -93,6 +93,7 @@ def test_only_an_attempt_that_is_listed_can_be_brought_back(clone):
     assert contents(learner.clone) == before
 
 
+@needs_links
 @pytest.mark.parametrize("how", [["start", "--back"], ["start", "4"]])
 def test_a_link_in_place_of_attempts_is_not_followed(learner, tmp_path, how):
     learner("start", "3")
@@ -104,6 +105,7 @@ def test_a_link_in_place_of_attempts_is_not_followed(learner, tmp_path, how):
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine"]
 
 
+@needs_links
 def test_a_link_in_place_of_an_attempt_is_no_attempt(learner, tmp_path):
     learner("start", "3")
     (tmp_path / "elsewhere").mkdir()
@@ -113,6 +115,7 @@ def test_a_link_in_place_of_an_attempt_is_no_attempt(learner, tmp_path):
     assert (tmp_path / "elsewhere").is_dir()
 
 
+@needs_links
 def test_a_link_in_place_of_the_folder_is_checked_and_never_replaced(learner, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()

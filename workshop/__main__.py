@@ -34,18 +34,23 @@ def main():
     """Go on in the environment, which is made first if need be."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # its encoding may lack ✓ and …
-    from workshop import environment
+    from workshop import environment, machine
 
     if set(sys.argv[1:]) <= {"-h", "--help"} and not environment.is_ready():
-        print(__doc__.strip())
+        print(__doc__.strip().replace("python3 -m workshop", machine.COMMAND))
     elif sys.argv[1:] == ["doctor"] and not environment.is_ready():  # it must not install anything
         from workshop import doctor
 
         sys.exit(doctor.main())
     else:
         environment.enter()
-        from workshop import cli
-
+        try:
+            from workshop import cli
+        except ModuleNotFoundError as error:  # somebody has removed it in part
+            sys.exit(
+                f".venv isn't complete any more ({error}): end the programs that use it, delete "
+                "it, and run this again."
+            )
         cli.main()
 
 

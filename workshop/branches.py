@@ -182,10 +182,10 @@ def push(remote, branches, force=False):
     present, made = _present(), _commit_all()
     for branch in branches:
         if branch not in present:
-            raise BranchProblem(f"there is no branch {branch} yet: `python3 -m workshop branches`")
+            raise BranchProblem(f"there is no branch {branch} yet: `{machine.COMMAND} branches`")
         if present[branch]["commit"] != made[branch] and not force:
             raise BranchProblem(
-                f"{branch} is not what the steps make now: `python3 -m workshop branches` makes it "
+                f"{branch} is not what the steps make now: `{machine.COMMAND} branches` makes it "
                 "anew, and --force pushes it as it is"
             )
     refs = [f"refs/heads/{branch}:refs/heads/{branch}" for branch in branches]

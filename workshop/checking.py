@@ -29,9 +29,10 @@ from workshop.outcomes import (
     no_end,
     stuck,
 )
-from workshop.tied import end, end_with
+from workshop.tied import end, end_with_parent
 from workshop.venv import ROOT
 
+AT_FIRST = 60  # seconds until the first word: all that is imported may be scanned for viruses
 LAST_LINES = 8  # of what a process says of its own failure
 
 
@@ -60,8 +61,8 @@ class Checker:
         # name the folder that the workshop is in.
         tests = [str(test).removeprefix(f"{ROOT}{os.sep}") for test in tests]
         project_word = str(project).removeprefix(f"{ROOT}{os.sep}")
-        again = machine.as_typed(tests[0], "--project", project_word)
-        self.why = f"`python3 -m workshop test {again}` shows more"
+        again = machine.as_typed("test", tests[0], "--project", project_word)
+        self.why = f"`{machine.COMMAND} {again}` shows more"
         self.tests = ", ".join(tests)
         self.command = [sys.executable, "-m", "workshop.checking", *options, *tests]
         self.running = None
@@ -100,10 +101,10 @@ class Checker:
             silent.set()
             end(child)
 
-        watchdog = Watchdog(SILENCE, give_up)
+        watchdog = Watchdog(AT_FIRST, give_up)
         try:
             for line in child.stdout:
-                watchdog.heard()
+                watchdog.wait(SILENCE)
                 try:
                     event = loads(line)
                 except ValueError:
@@ -177,14 +178,14 @@ class Watchdog:
     """Calls a function when nothing was heard for some seconds."""
 
     def __init__(self, seconds, call):
-        self.seconds, self.call = seconds, call
+        self.call = call
         self.ended = threading.Event()
-        self.heard()
+        self.wait(seconds)
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def heard(self):
+    def wait(self, seconds):
         """Begin to wait anew."""
-        self.patience = PatienceWithAnother(self.seconds)
+        self.patience = PatienceWithAnother(seconds)
 
     def end(self):
         """Watch no longer."""
@@ -235,8 +236,8 @@ def main(arguments):
     gc.freeze()  # after a failure, all objects are looked at: not those of what was imported
     if not sys.stdin.readline():
         return
-    # pytest will take stdin and stdout for itself.
-    threading.Thread(target=end_with, args=[os.dup(0)], daemon=True).start()
+    end_with_parent()
+    # pytest will take stdout for itself.
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     options = [
         *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),

@@ -10,7 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 from workshop import environment, serving, venv
+from workshop.machine import COMMAND
 
+LONGEST = 165  # characters of a package's file, below .venv
+LONGEST_OF_WINDOWS = 260  # unless its setting says otherwise
 SIGNS = {True: "✓", False: "✗", None: "·"}
 
 
@@ -35,15 +38,15 @@ def examine():
     version = sys.version.split()[0]
     yield f"Python {version}", sys.version_info >= (3, 11), "install Python 3.11 or newer"
     ready = environment.is_ready()
-    yield ".venv has what running a step needs", ready, "python3 -m workshop run installs it"
+    yield ".venv has what running a step needs", ready, f"{COMMAND} run installs it"
     checks = environment.is_ready("develop")
-    yield ".venv has what the checks need", checks, "python3 -m workshop check installs it"
+    yield ".venv has what the checks need", checks, f"{COMMAND} check installs it"
     if ready:
         wrong = list(_not_as_locked())
         yield (
             "the packages are those of Pipfile.lock",
             not wrong,
-            (f"{', '.join(wrong)}: delete .venv, then python3 -m workshop run"),
+            (f"{', '.join(wrong)}: delete .venv, then {COMMAND} run"),
         )
     port = serving.FIRST_PORT
     is_free = serving.is_free(port)
@@ -63,6 +66,12 @@ def examine():
         not _is_proxied(serving.HOST),
         f"set NO_PROXY={serving.HOST},localhost",
     )
+    if os.name == "nt":
+        yield (
+            "the path of this folder is short enough for all packages",
+            len(str(venv.VENV)) + LONGEST < LONGEST_OF_WINDOWS or _has_long_paths(),
+            "move the workshop to a folder with a shorter path",
+        )
     writable, drift = _write(venv.ROOT)
     yield "this folder can be written to", writable, "copy the workshop to another folder"
     yield (
@@ -85,6 +94,18 @@ def _not_as_locked():
             installed = None
         if f"=={installed}" != entry["version"]:
             yield package
+
+
+def _has_long_paths():
+    """Whether this Windows lets programs use longer paths."""
+    import winreg
+
+    key = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as system:
+            return winreg.QueryValueEx(system, "LongPathsEnabled")[0] == 1
+    except OSError:
+        return False
 
 
 def _is_proxied(host):

@@ -9,13 +9,12 @@ import contextlib
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
 import time
 
-from workshop import machine, venv
+from workshop import machine, moving, venv
 from workshop.tied import end
 from workshop.venv import PYTHON, ROOT, SET_ASIDE, SETS, STAMP, UNFINISHED, VENV
 
@@ -28,7 +27,20 @@ PIP_SETTINGS = {
 }
 # What pip or venv print when something is wrong, and what to tell the user.
 CAUSES = (
-    (r"No space left|not enough space", "the disk is full: make room, then run this again"),
+    # Windows says these in its own language, so their numbers are looked for.
+    (
+        r"WinError (5|32|145)\b",
+        "a program still uses .venv: end what runs in other terminals, and close your editor, "
+        "then run this again",
+    ),
+    (
+        r"WinError 206\b|Windows Long Path|[Ff]ile ?name too long",
+        f"the path of {ROOT} is too long: move the workshop to a folder with a shorter one",
+    ),
+    (
+        r"No space left|not enough space|WinError 112\b",
+        "the disk is full: make room, then run this again",
+    ),
     (r"Read-only file system", f"{ROOT} cannot be written to: copy the workshop to another folder"),
     (r"Permission denied|PermissionError", f"{ROOT} may not be written to by you: check its owner"),
     (
@@ -84,26 +96,33 @@ def _kept_unless_replaced():
     if VENV.exists():
         if UNFINISHED.exists():
             print("Making .venv again, because it wasn't finished.", flush=True)
-            shutil.rmtree(VENV)
+            _discard(VENV)
         else:
             print(f"Making .venv again, because {_what_is_wrong()}.", flush=True)
-            _remove(SET_ASIDE)  # what replaced it was complete
-            VENV.rename(SET_ASIDE)
+            _discard(SET_ASIDE)  # what replaced it was complete
+            moving.rename(VENV, SET_ASIDE)
     try:
         yield
     except BaseException:
-        shutil.rmtree(VENV, ignore_errors=True)
-        if SET_ASIDE.exists():
-            SET_ASIDE.rename(VENV)
+        with contextlib.suppress(OSError):  # what went wrong first is to be told
+            _discard(VENV)
+            if SET_ASIDE.exists():
+                moving.rename(SET_ASIDE, VENV)
         raise
-    _remove(SET_ASIDE)
+    _discard(SET_ASIDE)
 
 
-def _remove(path):
-    """Delete a folder as far as possible, or a file that has the name of one."""
-    if path.is_file():
-        path.unlink()
-    shutil.rmtree(path, ignore_errors=True)
+def _discard(path):
+    """Remove an environment that is there: all of it or, where that is not possible, nothing.
+
+    It is renamed first, since one that was removed in part may look as if it were whole. What can't
+    be removed, as a program uses it, is left under another name.
+    """
+    for left in path.parent.glob(f"{path.name}.gone*"):
+        moving.remove(left)
+    if path.exists():
+        gone = path.with_name(f"{path.name}.gone")
+        moving.remove(moving.rename(path, moving.free(gone)))
 
 
 def _what_is_wrong():
@@ -236,6 +255,7 @@ class _Progress:
     def __init__(self, title, total=0):
         self.title, self.total, self.done = title, total, 0
         self.timer = self.waiting = None
+        self.length = len(title) + 2  # of what was shown last
         self.started = time.monotonic()
 
     def __enter__(self):
@@ -264,7 +284,12 @@ class _Progress:
                 stage = self.waiting
             if line.startswith("Installing collected packages"):
                 stage = "unpacking"
-            print(f"\r\033[K{self.title} … {stage}", end="", flush=True)
+            print(f"\r{self._over(f'{self.title} … {stage}')}", end="", flush=True)
+
+    def _over(self, text):
+        """The text, long enough to hide the one before: some terminals of Windows can't erase."""
+        before, self.length = self.length, len(text)
+        return text.ljust(before)
 
     def __exit__(self, kind, error, trace):
         if self.timer:
@@ -272,5 +297,5 @@ class _Progress:
         seconds = time.monotonic() - self.started
         result = "stopped" if kind else f"done in {seconds:.0f} s"
         is_terminal = machine.is_terminal(sys.stdout)
-        line = f"\r\033[K{self.title}: {result}" if is_terminal else f"  {result}"
+        line = f"\r{self._over(f'{self.title}: {result}')}" if is_terminal else f"  {result}"
         print(line, flush=True)  # before what may be said of it on stderr

@@ -16,7 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-from workshop import watching
+from workshop import moving, watching
+from workshop.machine import COMMAND
 from workshop.steps import (
     UnknownTarget,
     all_exercises,
@@ -67,7 +68,7 @@ class Progress:
                 "it is kept as progress.damaged.json."
             )
             try:
-                PROGRESS.rename(_free(PROGRESS.with_name("progress.damaged.json")))
+                moving.rename(PROGRESS, moving.free(PROGRESS.with_name("progress.damaged.json")))
             except OSError:
                 raise LearnerProblem(
                     "websocket/progress.json is not a file that can be read: move it away"
@@ -83,7 +84,7 @@ class Progress:
         try:
             new = folder / "progress.new.json"
             new.write_text(text, encoding="utf-8", newline="\n")
-            new.replace(folder / PROGRESS.name)
+            moving.replace(new, folder / PROGRESS.name)
         except OSError as error:
             raise LearnerProblem(f"websocket/ cannot be written to: {error.strerror}") from None
 
@@ -100,7 +101,7 @@ class Progress:
         if self.started is None:
             raise LearnerProblem(
                 "it is not known which exercise websocket/ belongs to: name its number, "
-                "as in `python3 -m workshop check 3`"
+                f"as in `{COMMAND} check 3`"
             )
         return find_exercise(self.started)
 
@@ -163,7 +164,7 @@ def require_folder():
     if FOLDER.exists() and not FOLDER.is_dir():
         raise LearnerProblem("websocket is a file here, and should be your folder: rename the file")
     if not FOLDER.is_dir():
-        raise LearnerProblem("there is no websocket/ yet: `python3 -m workshop start` makes it")
+        raise LearnerProblem(f"there is no websocket/ yet: `{COMMAND} start` makes it")
 
 
 def start(exercise, files=None):
@@ -217,10 +218,10 @@ def go_on(exercise):
     try:
         folder = _new_folder()
         shutil.copytree(FOLDER, folder, symlinks=True, ignore=NOT_COPIED, dirs_exist_ok=True)
-        kept = folder.rename(_place_for(progress.started))
+        kept = moving.rename(folder, _place_for(progress.started))
     except (OSError, shutil.Error) as error:
         if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+            moving.remove(folder)
         why = getattr(error, "strerror", None) or "a file cannot be read"
         raise LearnerProblem(f"websocket/ cannot be copied to attempts/: {why}") from None
     added = _add_missing(exercise.start)
@@ -251,7 +252,7 @@ def _new_folder():
 def _remove_stale():
     for folder in ATTEMPTS.glob(f"{NEW}*"):
         if time.time() - folder.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+            moving.remove(folder)
 
 
 def attempts():
@@ -298,11 +299,11 @@ def _replace(folder, progress, exercise_id):
         if FOLDER.exists():
             kept = _place_for(was_started)
             MOVING.write_text(kept.name, encoding="utf-8")
-            FOLDER.rename(kept)
-        folder.rename(FOLDER)
+            moving.rename(FOLDER, kept)
+        moving.rename(folder, FOLDER)
     except OSError as error:
         if kept and kept.exists() and not FOLDER.exists():
-            kept.rename(FOLDER)
+            moving.rename(kept, FOLDER)
         raise LearnerProblem(
             f"websocket/ cannot be moved to attempts/ ({error.strerror}): close what uses it"
         ) from None
@@ -325,16 +326,7 @@ def _clean_up(kept):
 
 def _place_for(started):
     """Where in attempts/ the work on an exercise that was started goes; there is nothing yet."""
-    return _free(ATTEMPTS / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{started or 'unknown'}")
-
-
-def _free(path):
-    """The path, with a number if there is something already."""
-    free, number = path, 1
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}.{number}")
-    return free
+    return moving.free(ATTEMPTS / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}_{started or 'unknown'}")
 
 
 def _put_back():
@@ -347,7 +339,7 @@ def _put_back():
         _clean_up(kept)
     elif kept and not FOLDER.is_symlink():
         with contextlib.suppress(OSError):
-            kept.rename(FOLDER)
+            moving.rename(kept, FOLDER)
             MOVING.unlink()
 
 

@@ -6,11 +6,17 @@ gets an environment of the workshop's own making.
 
 import locale
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+# What to type: on Windows, `python3` may be a stub that opens a shop.
+COMMAND = "python3 -m workshop"
+if os.name == "nt":
+    COMMAND = f"{'py' if shutil.which('py') else 'python'} -m workshop"
 # What a child may need to work at all, wherever it runs.
 WANTED = {
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "TMPDIR", "TEMP", "TMP"),
@@ -113,7 +119,17 @@ def can_print(text, stream):
 def as_typed(*words):
     """A command as one types it, each word quoted where it must be."""
     words = [str(word) for word in words]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    if os.name != "nt":
+        return shlex.join(words)
+    typed = " ".join(map(_quoted_for_windows, words))
+    # PowerShell takes a quoted word for a text, unless & comes before it.
+    return f"& {typed}" if typed.startswith('"') else typed
+
+
+def _quoted_for_windows(word):
+    quoted = subprocess.list2cmdline([word])
+    # The shells give a meaning to more characters than programs do, such as ' and &.
+    return quoted if quoted != word or re.fullmatch(r"[\w@%+=:,./\\-]+", word) else f'"{word}"'
 
 
 def python_as_typed(folder):
@@ -121,6 +137,4 @@ def python_as_typed(folder):
     python = sys.executable
     if Path(python).is_relative_to(folder):
         python = os.path.relpath(python, folder)
-    typed = as_typed(python)
-    # PowerShell takes a quoted word for a text, unless & comes before it.
-    return f"& {typed}" if os.name == "nt" and typed.startswith('"') else typed
+    return as_typed(python)

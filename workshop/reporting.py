@@ -163,7 +163,9 @@ def tell(what, content, folder=FOLDER):
     """Tell the board that was joined of something; raises ReportProblem if that fails."""
     joined = read_joined(folder)
     if joined is None:
-        raise ReportProblem("you haven't joined a board: `python3 -m workshop join ADDRESS CODE`")
+        from workshop.machine import COMMAND  # here, because the script can't import it
+
+        raise ReportProblem(f"you haven't joined a board: `{COMMAND} join ADDRESS CODE`")
     status, answer = _ask(joined["address"], what, content, joined["token"])
     if status == 401:
         forget(folder)

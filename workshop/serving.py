@@ -185,13 +185,15 @@ def needs_rights(port):
     try:
         listen(port).close()
     except OSError as error:
-        return isinstance(error, PermissionError) and port < 1024
+        # On Windows, that says that the system keeps the port for itself.
+        return isinstance(error, PermissionError) and port < 1024 and os.name != "nt"
     return False
 
 
 def is_free(port):
     """Whether nobody listens on a port of 127.0.0.1, nor on that port of all addresses."""
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=0.5):
+    # Who listens accepts at once; where nobody does, Windows asks again and again, for 2 s.
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=0.2):
         return False
     with contextlib.suppress(OSError), listen(port):
         return True
@@ -221,10 +223,9 @@ def listen(port, host=HOST):
     """
     listener = socket.socket()
     try:
-        if os.name == "nt":
-            # There, SO_REUSEADDR would share a port that another program listens on.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
+        # On Windows, it would share a port that another program listens on. Nor is it needed there
+        # to have a port again at once; SO_EXCLUSIVEADDRUSE would even prevent that.
+        if os.name != "nt":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(128)
@@ -257,9 +258,16 @@ def serve(project, port, python, again=False):
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             await super().shutdown(sockets)
 
-    try:
-        listener = listen(port)
-    except OSError:
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            listener = listen(port)
+            break
+        except OSError:
+            # Windows takes a moment to give back the port of a server that had to be killed.
+            if again and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
         print(f"Port {port} was free a moment ago, and is taken now: try again.", file=sys.stderr)
         sys.exit(PORT_TAKEN)
     app = load(project)
@@ -282,8 +290,12 @@ def serve(project, port, python, again=False):
     config = uvicorn.Config(asgi, interface="asgi3", lifespan="on", log_level="warning", **settings)
     server = Server(config)
 
+    parent, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # no program that the app starts may have that pipe: see tied.py
+    os.close(nothing)
+
     def stop_without_parent():
-        os.read(sys.stdin.fileno(), 1)  # which ends when the process that started this one has
+        os.read(parent, 1)  # which ends when the process that started this one has
         server.should_exit = True
 
     threading.Thread(target=stop_without_parent, daemon=True).start()

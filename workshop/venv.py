@@ -47,10 +47,12 @@ def holds(last):
 
 def stamp(sets):
     """Note that .venv holds these sets of the lock file."""
+    from workshop import moving  # here, because a page has no such module
+
     text = json.dumps({group: _digest(group) for group in sets}, indent=2)
     new = STAMP.with_suffix(".new")
     new.write_text(text + "\n", encoding="utf-8", newline="\n")
-    new.replace(STAMP)
+    moving.replace(new, STAMP)
 
 
 def _digest(name):
@@ -72,11 +74,11 @@ def version():
 
 
 def config():
-    """What .venv says of itself, in pyvenv.cfg; "" if there is no such file."""
+    """What .venv says of itself, in pyvenv.cfg; "" if Python can't read that."""
     try:
-        with (VENV / "pyvenv.cfg").open(encoding="utf-8", errors="replace") as file:
+        with (VENV / "pyvenv.cfg").open(encoding="utf-8") as file:
             return file.read(LONGEST_STAMP)
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
 
 
@@ -98,7 +100,8 @@ def is_in_place():
     try:
         # What comes before it must not be a part of another path that ends the same.
         pattern = rb"""[!"'\s]""" + re.escape(os.fsencode(VENV))
-        return bool(re.search(pattern, PIP.read_bytes()))
+        flags = re.IGNORECASE if os.name == "nt" else 0  # c: is C:
+        return bool(re.search(pattern, PIP.read_bytes(), flags))
     except OSError:  # there is no such script, so nothing names a place
         return True
 

@@ -7,7 +7,7 @@ the file anew with these rows only.
 import json
 import os
 
-from workshop import environment
+from workshop import environment, moving
 
 KIND = "quart-websocket-workshop board"
 
@@ -56,7 +56,7 @@ class Saved:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())  # before it takes the place of the class's only copy
-            new.replace(path)
+            moving.replace(new, path)
             self.file = path.open("a", encoding="utf-8", newline="\n")
             environment.is_locked(self.file)  # until this process ends
         except OSError as error:

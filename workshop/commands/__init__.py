@@ -2,5 +2,6 @@
 
 import click
 
-COMMAND = "python3 -m workshop"
+from workshop.machine import COMMAND as COMMAND
+
 port_option = click.option("--port", type=click.IntRange(1, 65535), help="Insist on this port.")

@@ -23,7 +23,7 @@ from harness import namespaces
 from harness.patience import PatienceWithAnother
 from workshop.grading import confirming, submissions
 from workshop.steps import find_exercise
-from workshop.tied import end_with
+from workshop.tied import end_with_parent
 from workshop.venv import ROOT
 
 ROOM = "/dev/shm"  # which becomes an empty folder in memory
@@ -149,7 +149,7 @@ def look_after(tell):
             try:
                 if os.stat(f"/proc/{process}/ns/pid").st_ino == own:
                     continue
-                memory += int(Path(f"/proc/{process}/statm").read_text().split()[1]) * page
+                memory += int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1]) * page
                 threads += len(os.listdir(f"/proc/{process}/task"))
             except OSError:
                 continue  # it has just ended
@@ -164,13 +164,13 @@ def look_after(tell):
 
 def own_memory():
     """How many bytes of memory this process uses: an app that sends too much fills it."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def take_place(order):
     """Go where nothing else is, if the order says so; returns a folder to work in."""
     if not order["isolated"]:
-        threading.Thread(target=end_with, args=[os.dup(0)], daemon=True).start()
+        end_with_parent()
         return Path(order["folder"])
     namespaces.enter()
     namespaces.room(ROOM, MEGABYTES, mode="1777")

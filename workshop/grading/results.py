@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from workshop import moving
 from workshop.commands import COMMAND
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula
@@ -199,7 +200,7 @@ def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8", newline="\n", errors="replace")
-    beside.replace(path)
+    moving.replace(beside, path)
 
 
 def write_tables(folder, exercise, rows):

@@ -13,7 +13,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from workshop import branches, site
+from workshop import branches, moving, site
 from workshop.installing import requirement
 from workshop.venv import ROOT, locked, up_to
 
@@ -35,7 +35,7 @@ def make(folder, pythons, targets, everything=False, solutions=False, say=print)
     """
     _require_place(folder)
     (folder / SUMS).unlink(missing_ok=True)
-    shutil.rmtree(folder / CLONABLE, ignore_errors=True)
+    moving.remove(folder / CLONABLE)
     about = {"pythons": pythons, "targets": [target.name for target in targets]}
     about |= {"everything": everything, "solutions": solutions, "wheels": _wheels_before(folder)}
     _write_about(folder, about)
@@ -98,7 +98,7 @@ def _add_packages(folder, pythons, targets, everything, say):
     """
     folder.mkdir(exist_ok=True)
     for left in folder.glob(".new-*"):  # by a run that was interrupted
-        shutil.rmtree(left, ignore_errors=True)
+        moving.remove(left)
     sets = up_to("maintenance" if everything else "develop")
     packages = {name: entry for group in sets for name, entry in locked(group).items()}
     pairs = [(python, target) for target in targets for python in pythons]
@@ -145,7 +145,7 @@ def download(lines, folder, python, target):
         result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
         wheels = list(Path(place).glob("wheels/*.whl"))  # those that were there already, too
         for wheel in wheels:
-            wheel.replace(folder / wheel.name)
+            moving.replace(wheel, folder / wheel.name)
     names = [wheel.name for wheel in wheels]
     if result.returncode == 0:
         return names, None
@@ -161,7 +161,7 @@ def _add_sums(folder):
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
     _write(folder / f"{SUMS}.new", "".join(lines))
-    (folder / f"{SUMS}.new").replace(folder / SUMS)
+    moving.replace(folder / f"{SUMS}.new", folder / SUMS)
 
 
 def size(folder):

@@ -4,13 +4,13 @@ import functools
 import html
 import http.server
 import re
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-from workshop import branches, serving
+from workshop import branches, moving, serving
 from workshop.kit import ABOUT, CLONABLE, HERE, SUMS, KitProblem
+from workshop.machine import COMMAND
 
 PAGE = """\
   <body>
@@ -45,7 +45,7 @@ def offered(folder, port, is_for_all):
     It listens on this machine alone unless `is_for_all`. Raises KitProblem or serving.PortTaken.
     """
     if not (folder / ABOUT).is_file():
-        raise KitProblem(f"{folder} is not a kit: `python3 -m workshop kit {folder}` makes one")
+        raise KitProblem(f"{folder} is not a kit: `{COMMAND} kit {folder}` makes one")
     if not (folder / SUMS).is_file():
         raise KitProblem(f"{folder} isn't complete: make it again")
     _add_clonable(folder)
@@ -80,7 +80,7 @@ def head():
 def _add_clonable(folder):
     """A repository that git can clone over plain HTTP, as the bundle has it now."""
     place = folder / CLONABLE
-    shutil.rmtree(place, ignore_errors=True)
+    moving.remove(place)
     branches.git("clone", "--quiet", "--bare", str(folder / "workshop.bundle"), str(place))
     branches.git("--git-dir", str(place), "update-server-info")
 

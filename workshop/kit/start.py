@@ -9,9 +9,12 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
+import stat
 import subprocess
 import sys
+import time
 import zipfile
 
 KIT = os.path.dirname(os.path.abspath(__file__))
@@ -48,8 +51,13 @@ def main():
     if code:
         sys.exit(code)
     python = "py" if os.name == "nt" else "python3"
-    print("\nThe workshop is ready. Continue with:\n\n  cd %s" % folder)
+    print("\nThe workshop is ready. Continue with:\n\n  cd %s" % quoted(folder))
     print("  %s -m workshop start 1\n  %s -m workshop check" % (python, python))
+
+
+def quoted(path):
+    """A path as one types it in a shell."""
+    return shlex.quote(path) if os.name != "nt" else '"%s"' % path if " " in path else path
 
 
 def require_this_machine(about):
@@ -104,7 +112,7 @@ def copy_workshop(folder):
         sys.exit("%s contains something else: choose a new folder." % folder)
     print("Copying the workshop to %s …" % folder, flush=True)
     new = folder + ".new"
-    shutil.rmtree(new, ignore_errors=True)
+    remove(new)
     if shutil.which("git"):
         bundle = os.path.join(KIT, "workshop.bundle")
         code = subprocess.call(["git", "clone", "--quiet", bundle, new])
@@ -115,7 +123,25 @@ def copy_workshop(folder):
             file.extractall(new + ".zip")
         os.rename(os.path.join(new + ".zip", "quart-websocket-workshop"), new)
         os.rmdir(new + ".zip")
-    os.rename(new, folder)
+    rename(new, folder)
+
+
+def remove(folder):
+    """Remove what an interrupted run has left; on Windows, what git wrote is read-only."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            os.chmod(os.path.join(parent, name), stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def rename(old, new):
+    """Rename a folder; on Windows, a virus scanner may have it open for a moment."""
+    for seconds in [0.1] * 20 if os.name == "nt" else []:
+        try:
+            return os.rename(old, new)
+        except PermissionError:
+            time.sleep(seconds)
+    os.rename(old, new)
 
 
 if __name__ == "__main__":
