@@ -14,7 +14,6 @@ from harness.remembering import CLIENT, remember_errors, remember_never_awaited,
 
 NEVER_YIELDS = ": does what it runs before serving wait for something that never happens?"
 NEVER_ENDS = ": does what it runs after serving wait for something that never happens?"
-STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 
 
 def load(project):
@@ -49,7 +48,7 @@ class InProcessConnection:
         self.unanswered = []
 
     async def __aenter__(self):
-        await self._sign_in()
+        self.scope["headers"] = await sign_in.in_scope(self.app, self.scope["headers"])
         tasks_before, self.never_awaited = asyncio.all_tasks(), len(self.app.never_awaited)
         remember_tasks(asyncio.get_running_loop())
         CLIENT.set(self)  # which the handler's task inherits, and each that it creates
@@ -74,16 +73,6 @@ class InProcessConnection:
             )
             raise failures.Refused(self.app, self.path, Response(body, message["status"], headers))
         raise no_answer
-
-    async def _sign_in(self):
-        given = self.scope["headers"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
-        post = self.app.test_client().post
-        headers = await sign_in.as_somebody(self.app, self.app, post, headers)
-        self.scope["headers"] = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in headers.items()
-        ]
 
     async def __aexit__(self, kind, error, trace):
         before = len(self.app.errors)
@@ -158,7 +147,7 @@ class InProcessConnection:
         await wait({self.handler}, deadline)
         if not self.handler.done():
             self.app.is_stuck = True
-            forget(self.tasks)
+            remembering.forget(self.tasks)
         return self.handler.done()
 
 
@@ -166,16 +155,6 @@ def content_of(message):
     """The text or the bytes of an ASGI message, in which either may be missing or None."""
     text = message.get("text")
     return message.get("bytes") if text is None else text
-
-
-def forget(tasks):
-    """Let the event loop not wait for tasks that catch every CancelledError, when it is closed.
-
-    There is no public way: a bare `except` in a loop catches whatever is raised into it.
-    """
-    for task in tasks:
-        asyncio.tasks._unregister_task(task)
-    STUCK_TASKS.update(tasks)
 
 
 class InProcessApp(TestApp):
@@ -204,9 +183,7 @@ class InProcessClient(QuartClient):
     websocket_connection_class = InProcessConnection
 
     async def open(self, path, headers=None, **options):
-        # A client of its own, which keeps no cookie for this one.
-        post = self.app.test_client().post
-        headers = await sign_in.as_somebody(self.app, self.app, post, headers)
+        headers = await sign_in.in_process(self.app, headers)
         opening = super().open(path, headers=headers, **options)
         try:
             response = await within(patience.DEADLINE, opening)

@@ -19,6 +19,7 @@ from harness.errors import PROJECTS, describe, place, waiting_places
 
 CLIENT = ContextVar("client", default=None)  # the one for which the code runs
 TASKS = weakref.WeakKeyDictionary()  # task to the id of its client, which refers to the task
+STUCK_TASKS = set()  # kept, because collecting them as garbage would wake them up
 FAILED = {}  # the id of a client to what the last of its tasks that has failed ended with
 
 
@@ -156,3 +157,13 @@ def in_words(tasks, without=()):
     waiting = sorted(waiting_places(tasks).items())
     told = [f"{place}: `{code}`" for place, code in waiting if place not in without]
     return " and in ".join(told[:3])
+
+
+def forget(tasks):
+    """Let the event loop not wait for tasks that catch every CancelledError, when it is closed.
+
+    There is no public way: a bare `except` in a loop catches whatever is raised into it.
+    """
+    for task in tasks:
+        asyncio.tasks._unregister_task(task)
+    STUCK_TASKS.update(tasks)

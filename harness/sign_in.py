@@ -52,6 +52,19 @@ async def as_somebody(holder, app, post, headers):
     return {name: value for name, value in headers.items() if (name, value) != ("Cookie", "")}
 
 
+async def in_process(app, headers):
+    """The same for an app in this process."""
+    # By a client of its own, so that no other one keeps the cookie.
+    return await as_somebody(app, app, app.test_client().post, headers)
+
+
+async def in_scope(app, headers):
+    """The same for the headers of an ASGI scope, which are pairs of bytes."""
+    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    named = await in_process(app, given)
+    return [(key.lower().encode(), value.encode("latin-1")) for key, value in named.items()]
+
+
 class Visitor:
     """A client of an app with a cookie of its own, like another browser: at first, none."""
 

@@ -185,10 +185,11 @@ class Exercise:
     def own_tests(self):
         """The names of the tests that are its own; the other ones it shares with what is before."""
         before = self.previous.tests if self.previous else []
-        known = {file.read_bytes() for folder in before for file in folder.glob("test_*.py")}
-        files = [path.read_bytes() for path in sorted(self.tests[0].glob("test_*.py"))]
-        texts = [content.decode() for content in files if content not in known]
-        return {name for text in texts for name in TEST.findall(text)}
+        files = {file.read_bytes() for folder in before for file in folder.glob("test_*.py")}
+        own = {file.read_bytes() for file in self.tests[0].glob("test_*.py")}
+        known = {test for content in files - own for test in _tests_in(content)}
+        tests = {test for content in own - files for test in _tests_in(content)}
+        return {name for name, _ in tests - known}
 
     @property
     def tests(self):
@@ -229,6 +230,13 @@ def write_files(files, folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
+
+
+def _tests_in(content):
+    """The name and the code of each test in a file."""
+    text = content.decode()
+    found = {match[1]: text[match.start() :] for match in TEST.finditer(text)}
+    return {(name, rest.partition("\n\n\n")[0].rstrip()) for name, rest in found.items()}
 
 
 def _files(folder):
