@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from harness import outside
 from harness.log_client import LogClient
 from harness.ports import connect_tcp
+from harness.sign_in import Visitor
 
 
 def random_text():
@@ -157,6 +158,23 @@ async def once(app):
             await heard_by_all([bob], text)
 
 
+async def author(app):
+    """random messages have their author, by a session and by a ticket"""
+    alice, bob = Visitor(app), Visitor(app)
+    for visitor in (alice, bob):
+        visitor.name = f"Name {secrets.token_hex(6)}"
+        await visitor.sign_in(visitor.name)
+    ticket = await (await bob.post("/api/v3/tickets")).get_data(as_text=True)
+    program = {"headers": {"Authorization": f"Bearer {ticket.strip()}"}}
+    async with LogClient(alice) as hers, LogClient(Visitor(app), **program) as his:
+        for sender, name in ((hers, alice.name), (his, bob.name)):
+            text = random_text()
+            await sender.send(text)
+            await heard_by_all([hers, his], text)
+            for heard in (hers, his):
+                assert heard.author == name, f"{name} wrote {text!r}, not {heard.author!r}"
+
+
 # What is confirmed of which exercise.
 OF_EXERCISE = {
     "03_echo": [echo],
@@ -170,5 +188,6 @@ OF_EXERCISE = {
     "06_acknowledge": [log, once],
     "07_harden": [log],
     "08_scale_out": [log],
+    "09_sign_in": [log, author],
 }
 WITH_TCP = {"05_broadcast", "05_rooms", "05_whos_online"}  # if that part is begun
