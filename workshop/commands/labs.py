@@ -62,7 +62,8 @@ def lab(number, solve, fixed, wire, port):
     except serving.NotServed as problem:
         raise click.ClickException(str(problem)) from None
     except KeyboardInterrupt:
-        click.echo("\nStopped.")
+        pass
+    click.echo("\nStopped.")
 
 
 def tell_solution(lab):

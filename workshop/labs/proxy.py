@@ -9,7 +9,7 @@ import re
 import socket
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import asynccontextmanager, closing, suppress
 
 from websockets.exceptions import WebSocketException
 from websockets.frames import Frame
@@ -34,31 +34,35 @@ class Proxy:
         self.upgrade, self.idle_seconds, self.tell = upgrade, idle_seconds, tell
         self.is_away = False  # while the app is updated
         self.handshakes = Counter()  # by the status of the answer
-        self.connections, self.websockets = set(), set()  # the users' sides of those that are open
+        self.connections, self.tasks = set(), set()
+        self.websockets = set()  # of the connections
         self.received = self.sent = self.number = 0
         self.started = time.monotonic()
 
-    async def __aenter__(self):
-        """Listen at a port: any free one, until `listen` was called before."""
-        if not hasattr(self, "server"):
-            await self.listen()
-        return self
-
-    async def listen(self, listener=None):
-        """Accept connections from now on."""
+    @asynccontextmanager
+    async def listening(self, listener=None):
+        """Accept connections for the length of an `async with`, if need be on any free port."""
         listener = listener or socket.create_server((HOST, 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)  # and so of all it accepts
         self.port = listener.getsockname()[1]
-        self.server = await asyncio.start_server(self._connected, sock=listener)
-
-    async def __aexit__(self, *error):
-        self.server.close()
-        self.cut()
+        server = await asyncio.start_server(self._accept, sock=listener)
+        try:
+            yield
+        finally:
+            server.close()
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def cut(self):
         """Cut all connections off."""
         for writer in self.connections:
             writer.transport.abort()
+
+    def _accept(self, reader, writer):
+        task = asyncio.create_task(self._connected(reader, writer))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _connected(self, reader, writer):
         self.number += 1

@@ -1,8 +1,9 @@
 """A lab as it runs: the processes of its app, the proxy before them, and the users."""
 
 import asyncio
+import signal
 import tempfile
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from workshop import labs, serving, steps
@@ -23,8 +24,7 @@ class Stage:
 @asynccontextmanager
 async def played(stage, doings, listener=None):
     """Let the users of a lab do what they do, for the length of an `async with`."""
-    await stage.proxy.listen(listener)
-    async with stage.proxy:
+    async with stage.proxy.listening(listener):
         tasks = []
         for doing in doings:
             options = {name: value for name, value in doing.items() if name != "does"}
@@ -64,10 +64,24 @@ def play(lab, fixed, listener, ready, log, wire=None):
     files = lab.files(fixed)
 
     async def until_stopped(ports):
-        stage = Stage(files, ports, wire)
+        stage, stopped = Stage(files, ports, wire), stop_signal()
         async with played(stage, lab.users, listener):
             ready(ports)
-            await asyncio.Event().wait()
+            await stopped.wait()
 
     with served(files, log) as ports:
         asyncio.run(until_stopped(ports))
+
+
+def stop_signal():
+    """An event that is set by Ctrl-C, so that a second one comes between nothing either."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop(*_):
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(stopped.set)
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
+    return stopped
