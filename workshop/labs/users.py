@@ -6,7 +6,7 @@ import math
 import random
 import re
 import socket
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
 from websockets.asyncio.client import connect
@@ -28,10 +28,15 @@ class User:
     def __init__(self, port):
         self.address, self.log, self.last = f"ws://{HOST}:{port}{PATH}", "", 0
 
-    def connect(self, **options):
-        """Connect, as an `async with`, and resume after the last message."""
+    @asynccontextmanager
+    async def connected(self, **options):
+        """Connect, resume after the last message, and leave without a goodbye."""
         query = f"?log={self.log}&last={self.last}" if self.log else ""
-        return connect(f"{self.address}{query}", **OPTIONS, **options)
+        async with connect(f"{self.address}{query}", **OPTIONS, **options) as connection:
+            try:
+                yield connection
+            finally:
+                connection.transport.abort()  # or it would wait for one who doesn't answer
 
     async def read(self, connection):
         """Read until the connection ends."""
@@ -56,7 +61,7 @@ async def talker(port, name, every, length):
     await asyncio.sleep(every * random.random())
     while True:
         with suppress(*GONE):
-            async with user.connect() as connection:
+            async with user.connected() as connection:
                 reading = asyncio.create_task(user.read(connection))
                 try:
                     while not reading.done():
@@ -78,11 +83,10 @@ async def sleeper(stage, seconds):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
             sock.setblocking(False)
             await asyncio.get_running_loop().sock_connect(sock, (HOST, stage.proxy.port))
-            async with User(stage.proxy.port).connect(sock=sock, max_queue=1) as connection:
+            async with User(stage.proxy.port).connected(sock=sock) as connection:
                 stage.asleep.append(sock.getsockname()[1])
                 connection.transport.pause_reading()
                 await asyncio.sleep(seconds)
-                connection.transport.abort()
         await asyncio.sleep(5)
 
 
@@ -96,7 +100,7 @@ async def reader(stage):
     user, tries = User(stage.proxy.port), 0
     while True:
         with suppress(*GONE):
-            async with user.connect() as connection:
+            async with user.connected() as connection:
                 tries = 0
                 await user.read(connection)
         await asyncio.sleep(wait_of_page(stage.script, tries))
