@@ -159,7 +159,7 @@ async def test_1_no_handshake_gets_through_a_proxy_that_drops_upgrade(fixed, sta
 @pytest.mark.asyncio
 async def test_2_an_idle_connection_is_closed_unless_pings_pass(fixed, stage):
     def pings():
-        return [line for line in one.wire if "app → user  PING" in line]
+        return [line for line in one.wire if "app → user   PING" in line]
 
     async with stage(2, fixed) as one, client(one) as alice:
         if fixed:
@@ -367,7 +367,7 @@ def test_a_lab_is_served_with_its_complaint_and_its_log_until_ctrl_c(workshop):
 @pytest.mark.parametrize("lab", LABS[1:], ids=lambda lab: lab.folder.name)
 def test_each_lab_is_served_with_its_users_until_ctrl_c(lab, workshop):
     process = workshop("lab", lab.number, "--port", free_port(), "--wire")
-    process.wait_for("app → user  TEXT" if lab.users else "The server's log")
+    process.wait_for("app → user   TEXT" if lab.users else "The server's log")
     process.interrupt()
     code, output = process.end(8)
     assert code == 0, output

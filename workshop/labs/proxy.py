@@ -170,9 +170,8 @@ class Wire:
     def head(self, sender, receiver, head):
         """Tell the first line of a request or response, and those that are about the upgrade."""
         first, *lines = head.rstrip().split("\r\n")
-        self.tell(
-            "  ".join([f"{sender} → {receiver}  {first}", *filter(ABOUT_UPGRADE.match, lines)])
-        )
+        shown = "  ".join([first, *filter(ABOUT_UPGRADE.match, lines)])
+        self.tell(f"{sender:>5} → {receiver:<5}  {shown}")
 
     def data(self, sender, receiver, data):
         """Tell the frames that are whole now."""
@@ -188,7 +187,7 @@ class Wire:
         read = self.readers[sender].read_exact
         while True:
             frame = yield from Frame.parse(read, mask=sender == USER)
-            self.tell(f"{sender} → {receiver}  {frame}")
+            self.tell(f"{sender:>5} → {receiver:<5}  {frame}")
 
 
 async def connected_to(port):
