@@ -129,6 +129,8 @@ def test_a_lab_is_a_change_of_its_step_and_all_is_said_about_it(lab):
 
 
 def test_the_labs_are_numbered_and_each_tool_is_the_best_once():
+    others = {path.name for path in labs.LABS.iterdir()} - {lab.folder.name for lab in LABS}
+    assert others == {labs.DEPLOY}
     assert [lab.number for lab in LABS] == list(range(1, len(LABS) + 1))
     assert sorted(lab.tool for lab in LABS) == sorted(labs.TOOLS)
 
