@@ -14,6 +14,7 @@ from repo import HTTP, free_port
 from terminal import SECONDS, Talk, ask
 
 READY = "The server's log"
+HELLO = 45  # bytes of the first frame
 LOGS = ("c0ffee42", "5ca1ab1e")  # the names of logs, in the order in which they appear
 
 
@@ -126,7 +127,8 @@ def scenes(terminal):
 def without_fault(terminal, line):
     """What each tool shows where nothing is wrong."""
     with running(terminal, f"{line} 1 --fixed") as lab:
-        HTTP.open(f"http://127.0.0.1:{lab.port}/", timeout=SECONDS).close()
+        with HTTP.open(f"http://127.0.0.1:{lab.port}/", timeout=SECONDS) as response:
+            response.read()
         lab.wait_for('"GET / HTTP/1.1" 200')
         alice = Talk(lab.url())
         alice.hear()
@@ -168,8 +170,9 @@ def metrics_of_lab_3(terminal, line):
     """The metrics before an update, and after it."""
     with running(terminal, f"{line} 3") as lab:
         wait_until(lambda: lab.metric("websockets_open") == 40, "forty users")
+        wait_until(lambda: lab.metric("sent_bytes_total") == 40 * HELLO, "forty first frames")
         shown = ask(lab.port, "/metrics")
-        wait_until(lambda: lab.metric('websocket_handshakes_total{status="101"}') == 80, "all back")
+        wait_until(lambda: lab.metric("sent_bytes_total") == 80 * HELLO, "all back")
         return lab.example(shown + ask(lab.port, "/metrics"))
 
 
