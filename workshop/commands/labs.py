@@ -1,6 +1,7 @@
 """What one types to find faults: lab."""
 
 import difflib
+import shutil
 import sys
 import textwrap
 
@@ -9,7 +10,7 @@ import click
 from workshop import labs, serving
 from workshop.commands import COMMAND, port_option
 
-WIDTH = 100
+WIDTH = 100  # of a text, unless the terminal is narrower
 
 
 @click.command(short_help="Find the fault in a broken app, from outside.")
@@ -92,4 +93,5 @@ def tell_text(text, first="", rest=None):
     """Print a paragraph."""
     rest = first if rest is None else rest
     words = " ".join(text.split())
-    click.echo(textwrap.fill(words, WIDTH, initial_indent=first, subsequent_indent=rest))
+    width = min(WIDTH, shutil.get_terminal_size().columns)
+    click.echo(textwrap.fill(words, width, initial_indent=first, subsequent_indent=rest))

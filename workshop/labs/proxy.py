@@ -69,7 +69,7 @@ class Proxy:
         wire = Wire(self.number, self.started, self.tell) if self.tell else None
         self.connections.add(writer)
         try:
-            with closing(writer), suppress(OSError, EOFError, TimeoutError, ValueError):
+            with closing(writer), suppress(OSError, EOFError, asyncio.LimitOverrunError):
                 async with asyncio.timeout(HEAD_SECONDS):
                     head = await reader.readuntil(b"\r\n\r\n")
                 await self._answer(head.decode("latin-1"), reader, writer, wire)
@@ -111,7 +111,7 @@ class Proxy:
         wire = wire if writer in self.websockets else None
 
         async def pump(source, target, sender, receiver, idle):
-            target.transport.set_write_buffer_limits(0)  # who doesn't read is waited for
+            target.transport.set_write_buffer_limits(0)  # wait for a side that doesn't read
             while data := await source.read(SMALL):
                 idle.reschedule(asyncio.get_running_loop().time() + self.idle_seconds)
                 if wire:
@@ -190,11 +190,11 @@ class Wire:
             self.tell(f"{sender:>5} → {receiver:<5}  {frame}")
 
 
-async def connected_to(port):
-    """A socket that is connected to a process of the app."""
+async def connected_to(port, size=SMALL):
+    """A socket that is connected to a port, with a buffer of this size for what it receives."""
     sock = socket.socket()
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, (HOST, port))
     except OSError:

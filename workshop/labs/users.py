@@ -5,13 +5,13 @@ import json
 import math
 import random
 import re
-import socket
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from workshop.labs.proxy import connected_to
 from workshop.serving import HOST
 
 NAMES = ("ann", "ben", "cem", "dana")
@@ -36,7 +36,7 @@ class User:
             try:
                 yield connection
             finally:
-                connection.transport.abort()  # or it would wait for one who doesn't answer
+                connection.transport.abort()  # or it would wait for an answer
 
     async def read(self, connection):
         """Read until the connection ends."""
@@ -78,11 +78,7 @@ async def sleeper(stage, seconds):
     """A user who doesn't read for some seconds or until cut off, and then reconnects."""
     while True:
         with suppress(*GONE):
-            sock = socket.socket()
-            # Its buffer is small, so that it is soon full.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-            sock.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(sock, (HOST, stage.proxy.port))
+            sock = await connected_to(stage.proxy.port, size=8192)  # which is soon full
             async with User(stage.proxy.port).connected(sock=sock) as connection:
                 stage.asleep.append(sock.getsockname()[1])
                 connection.transport.pause_reading()
