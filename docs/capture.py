@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CAPTURED = ROOT / "docs/captured"
 sys.path[:0] = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests")]
 
+import run_labs  # noqa: E402
 import run_mistakes  # noqa: E402
 import run_snippets  # noqa: E402
 from repo import copy_repository, free_port  # noqa: E402
@@ -271,6 +272,7 @@ ACTS = {
     "teaching": teaching,
     "in_class": in_class,
     "grading": grading,
+    "labs": run_labs.scenes,
     "snippets": run_snippets.scenes,
     "mistakes": run_mistakes.scenes,
 }

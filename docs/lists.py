@@ -1,10 +1,12 @@
-"""`{timetable}` and `{challenges}`: lists of the exercises, from what stands in steps/."""
+"""`{timetable}`, `{challenges}`, `{lab}` and `{symptoms}`: what stands in steps/ and in labs/."""
 
+from changes import block, compared
 from docutils import nodes
 from docutils.statemachine import StringList
 from workshop_docs import FromFiles
 
-from workshop.steps import DEFAULT, all_exercises
+from workshop.labs import DEPLOY, LABS, TOOLS, all_labs, find_lab
+from workshop.steps import DEFAULT, all_exercises, find_exercise
 
 
 class Timetable(FromFiles):
@@ -73,6 +75,65 @@ class Challenges(FromFiles):
         return section
 
 
+class Lab(FromFiles):
+    """`{lab} 1`: a lab's complaint, what to try, and its solution, folded.
+
+    The content of the directive is shown in the solution, as what its best tool shows.
+    """
+
+    has_content = True
+
+    def run(self):
+        """A section, which the table of contents then shows."""
+        lab = find_lab(self.arguments[0])
+        for folder in (lab.folder, find_exercise(lab.step).folder):
+            for path in folder.glob("*.*"):
+                self.env.note_dependency(str(path))
+        self.env.note_dependency(str(LABS / DEPLOY))
+        anchor = f"lab-{lab.number}"
+        section = nodes.section(ids=[anchor], names=[anchor])
+        section += nodes.title("", lab.heading)
+        self.state.document.note_explicit_target(section)
+        quoted = [f"> {line}" for line in lab.complaint.strip().splitlines()]
+        tries = [f"- *{TOOLS[each['tool']]}:* {each['do']}" for each in lab.tries]
+        command = f"`python3 -m workshop lab {lab.number}` serves it."
+        section += self.parsed("\n".join([*quoted, "", f"{command} {lab.note}", "", *tries]))
+        section += self.solution(lab)
+        return [section]
+
+    def solution(self, lab):
+        """The solution of a lab, folded."""
+        (dropdown,) = self.parsed(":::{dropdown} Solution\n&nbsp;\n:::")
+        heading, *_ = dropdown.children
+        dropdown.children = []
+        dropdown += [heading, *self.parsed(lab.solution["cause"])]
+        broken, right = lab.files(), lab.files(fixed=True)
+        for name in {change["file"]: None for change in lab.changes}:
+            marked = compared(right[name].decode(), broken[name].decode(), name, context=1)
+            dropdown += block(marked, name, f"The fault, in {name}", "change")
+        shows = [f"- *{TOOLS[tool]}:* {words}" for tool, words in lab.solution["shows"].items()]
+        dropdown += self.parsed("\n".join(["What shows it:", "", *shows]))
+        dropdown += self.parsed(f"In {TOOLS[lab.tool]}:")
+        dropdown += self.parsed("\n".join(self.content))
+        for label in ("repair", "prevent"):
+            words = {"repair": "Repair", "prevent": "Next time"}[label]
+            dropdown += self.parsed(f"**{words}:** {lab.solution[label]}")
+        return dropdown
+
+
+class Symptoms(FromFiles):
+    """`{symptoms}`: what people see, the tool that shows why, and what to look for."""
+
+    required_arguments = 0
+
+    def markdown(self):
+        rows = ["| what people see | tool | what to look for |", "|---|---|---|"]
+        for lab in all_labs():
+            self.env.note_dependency(str(lab.folder / "lab.toml"))
+            rows.append(f"| {lab.symptom} | {TOOLS[lab.tool]} | {lab.look} |")
+        return "\n".join(rows)
+
+
 def minutes_of_steps(further=False):
     """How long the workshop takes, or the steps that come after it, in words."""
     steps = [each for each in all_exercises() if not each.is_challenge]
@@ -84,4 +145,6 @@ def setup(app):
     """Tell Sphinx of the directives."""
     app.add_directive("timetable", Timetable)
     app.add_directive("challenges", Challenges)
+    app.add_directive("lab", Lab)
+    app.add_directive("symptoms", Symptoms)
     return {"parallel_read_safe": True}

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import io
 import sys
+import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -18,17 +19,20 @@ from playwright.async_api import async_playwright, expect
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs/pictures"
-sys.path.append(str(ROOT))
+sys.path += [str(ROOT), str(ROOT / "docs")]
+
+from panel import LISTEN, Panel
+from websockets.asyncio.client import connect
 
 from harness import inprocess
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
-from workshop import reporting
+from workshop import labs, reporting
 from workshop.board.app import Board, create_app
 from workshop.board.learners import Learners
 from workshop.board.serving import settings
 from workshop.checking import Check
-from workshop.steps import find_exercise
+from workshop.steps import find_exercise, write_files
 
 TWO_TABS = """
 <!doctype html><html lang="en"><title>Two tabs</title>
@@ -153,6 +157,66 @@ async def board(page, server, height):
     return await shown(page.locator("header"))
 
 
+def app_of_lab(number):
+    """The app of a lab, whose slow network is even slower, so that there is time for a picture."""
+    files = labs.find_lab(number).files()
+    files["websocket.py"] = files["websocket.py"].replace(b"sleep(0.2)", b"sleep(1)")
+    place = tempfile.TemporaryDirectory()
+    app = inprocess.load(write_files(files, Path(place.name) / "websocket"))
+    app.place = place  # which is there as long as the app is
+    return app
+
+
+async def watched(page, server):
+    """A connected page of a step or a lab, and the panel beside it."""
+    panel = Panel()
+    await panel.watch(page)
+    await page.add_init_script("Math.random = () => 0.5")  # how long the page waits
+    await page.goto(server.url)
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await page.evaluate(LISTEN)
+    return panel
+
+
+async def draw(panel, page, height):
+    """Show a panel in place of the page that it is of."""
+    await page.set_viewport_size({"width": 760, "height": height})
+    await page.set_content(panel.page())
+    body = page.locator("body")
+    _, font = await shown(body)
+    lines = await body.locator("h1, h2, p").all_inner_texts()
+    return "\n".join(lines), font
+
+
+async def panel_of_step(page, server):
+    """The panel of a page that sends two messages, of which the second breaks a rule."""
+    panel = await watched(page, server)
+    await page.evaluate("ws.send('hello')")
+    await expect(page.get_by_role("listitem")).to_have_count(1)
+    await page.evaluate("ws.send('')")
+    while len(panel.frames()) < 3:  # the third says where it resumes
+        await page.wait_for_timeout(20)
+    return await draw(panel, page, 320)
+
+
+async def panel_of_lab(page, server):
+    """The panel of a page that reconnects while alice writes."""
+    panel = await watched(page, server)
+    messages = page.get_by_role("listitem")
+    async with connect(f"ws://{server.host}/api/v3/ws", proxy=None) as alice:
+        await alice.send("one")
+        await expect(messages).to_have_count(1)
+        await page.evaluate("ws.close()")
+        await alice.send("two")
+        while len(panel.frames()) < 3:  # and now it is sent what it missed
+            await page.wait_for_timeout(20)
+        await alice.send("three")
+        await expect(messages).to_have_count(2)
+        await alice.send("four")
+        await expect(messages).to_have_count(3)
+    return await draw(panel, page, 320)
+
+
 SCENES = {
     "step_1": ("01_structure", one_page),
     "step_2": ("02_install", one_page),
@@ -162,6 +226,8 @@ SCENES = {
     "gap": ("06_resume", gap),
     "board": (functools.partial(class_of, 8), functools.partial(board, height=330)),
     "board_30": (functools.partial(class_of, 30), functools.partial(board, height=720)),
+    "panel": ("07_harden", panel_of_step),
+    "panel_lab_6": (functools.partial(app_of_lab, "6"), panel_of_lab),
 }
 
 

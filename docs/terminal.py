@@ -45,6 +45,10 @@ VARIES = [
     (r"^  (server memory.*?|(a|the) good client.*?|meanwhile|small messages)  .*", r"  \1"),
     (r"^  in bulk .*\n  (.*\n)  .*", r"  in bulk\n  \1"),
     (r"after [\d.]+ m?s(; memory .*)?", "after … s"),
+    # Of a lab: when a frame passed, how many requests a storm makes, how many bytes are unsent.
+    (r"^ *[\d.]+ s  #", "… s  #"),
+    (r'(status="502"\}) \d+', r"\1 …"),
+    (r"^(ESTAB +0) +[1-9]\d*", r"\1 …"),
 ]
 
 

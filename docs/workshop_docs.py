@@ -14,7 +14,8 @@ from sphinx.util.docutils import SphinxDirective
 from workshop.steps import DEFAULT, ROOT, all_exercises, find_exercise
 
 DOCS = ROOT / "docs"
-LANGUAGES = {".py": "python", ".js": "javascript", ".html": "html+jinja", ".css": "css", "": "toml"}
+LANGUAGES = {".py": "python", ".js": "javascript", ".html": "html+jinja", ".css": "css"}
+LANGUAGES |= {".toml": "toml", "": "toml"}
 ORDER = ["websocket.py", "templates/index.html", "static/js/websocket.js"]
 
 

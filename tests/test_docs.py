@@ -263,6 +263,8 @@ ALLOWED = {
     *(
         "literalinclude",
         "include",
+        "lab",
+        "symptoms",
         "eval-rst",
         "mistakes",
         "proofs",
@@ -339,6 +341,7 @@ LONG_ACTS = (
     "scaled_out",
     "in_class",
     "grading",
+    "labs",
 )
 ACTS = [
     pytest.param(act, marks=pytest.mark.thorough if act in LONG_ACTS else ())
@@ -353,6 +356,8 @@ def test_what_a_command_is_said_to_print_is_what_it_prints(act, tmp_path):
     capture = load_script("capture")
     if act in ("tests", "scaled_out") and not shutil.which("redis-server"):
         missing("no Redis server: install it (on Debian: apt install redis-server)")
+    if act == "labs" and not shutil.which("ss"):
+        missing("no ss: install it (on Debian: apt install iproute2)")
     made = dict(capture.perform(act, copy_repository(tmp_path / "clone")))
     if any("no browser: " in text for text in made.values()):
         missing(NO_BROWSER)  # which is a failure where all is required

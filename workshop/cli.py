@@ -10,6 +10,7 @@ from workshop.commands import (
     grade,
     kit,
     lab,
+    labs,
     learner,
     maintenance,
     quiz,
@@ -66,7 +67,7 @@ for command in (
     *(maintenance.test, classroom.branches, classroom.release, classroom.answers),
     kit.kit,
     grade.grade,
-    *(lab.fault, site.docs, site.notebooks, lab.bench, maintenance.carry),
+    *(labs.lab, lab.fault, site.docs, site.notebooks, lab.bench, maintenance.carry),
     maintenance.lock,
 ):
     main_group.add_command(command)

@@ -36,6 +36,7 @@ AT_START = 3  # seconds after a start in which a change may be the app's own doi
 OFTEN = 4  # times in a row, after which it must be
 STOP_SECONDS = 3  # how long a server may take to say goodbye to its clients
 PORT_TAKEN, BAD_PROJECT = 1, 2  # exit codes
+VERBOSE = "verbose"  # a word for the server: let it print a line for each connection
 FAILED_TO_START = 3  # Uvicorn's exit code when the app's own start fails
 
 
@@ -112,10 +113,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(project):
+def served(project, log=None):
     """Serve a project as `run` does, but on a free port, once, and for the length of a `with`.
 
-    What it prints is kept. Raises NotServed if it is not served within 30 s.
+    What it prints is kept. With `log`, it prints a line for each connection, too, and `log` gets
+    each line once it is served. Raises NotServed if it is not served within 30 s.
     """
     from workshop import machine
 
@@ -124,9 +126,17 @@ def served(project):
     environ = machine.app_environ(QUART_TCP_PORT=str(tcp_port), PYTHONUTF8="1")
     command, options = _how_to_serve(project, port, environ)
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    command += [VERBOSE] if log else []
     child = subprocess.Popen(command, **options, **output, errors="replace")
-    lines = []
-    reader = threading.Thread(target=lambda: lines.extend(child.stdout), daemon=True)
+    lines, is_served = [], False
+
+    def read():
+        for line in child.stdout:
+            lines.append(line)
+            if log and is_served:
+                log(line)
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -135,6 +145,7 @@ def served(project):
                 reader.join(1)
                 raise NotServed(f"{project.name} cannot be served: {''.join(lines).strip()}")
             time.sleep(0.02)
+        is_served = True
         yield Served(port, child, lines)
     finally:
         _stop(child)
@@ -244,7 +255,7 @@ def load(project):
         sys.exit(BAD_PROJECT)
 
 
-def serve(project, port, python, again=False):
+def serve(project, port, python, again=False, log_level="warning"):
     """Serve a project on a port, in this process, until a signal says stop."""
     import uvicorn
 
@@ -287,7 +298,7 @@ def serve(project, port, python, again=False):
         "timeout_graceful_shutdown": 0.3,
         **own_settings,
     }
-    config = uvicorn.Config(asgi, interface="asgi3", lifespan="on", log_level="warning", **settings)
+    config = uvicorn.Config(asgi, interface="asgi3", lifespan="on", log_level=log_level, **settings)
     server = Server(config)
 
     parent, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
@@ -326,6 +337,7 @@ if __name__ == "__main__":
     sys.path[0] = str(folder)
     try:
         python = sys.argv[3] if len(sys.argv) > 3 else sys.executable
-        serve(folder, int(sys.argv[2]), python, again="again" in sys.argv[4:])
+        level = "info" if VERBOSE in sys.argv[4:] else "warning"
+        serve(folder, int(sys.argv[2]), python, "again" in sys.argv[4:], level)
     except KeyboardInterrupt:
         pass

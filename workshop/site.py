@@ -105,7 +105,7 @@ def serve(port):
 def _sources():
     """A digest that changes when a file that the site may be made from does, or its time."""
     files = [ROOT / "Pipfile.lock"]
-    for name in ("docs", *WATCHED, "harness", "bench", "tests"):
+    for name in ("docs", *WATCHED, "harness", "bench", "labs", "tests"):
         files += sorted(path for path in (ROOT / name).rglob("*") if path.is_file())
     generated = {MADE, DOCS / "notebooks"}
     digest = hashlib.sha256(sys.version.encode())
