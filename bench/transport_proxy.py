@@ -1,0 +1,140 @@
+"""What nginx does with each transport, with the settings it has if nobody sets anything.
+
+A client connects through nginx to the app of a transport. Does it get through, how late is a message,
+and what happens to a connection on which no message travels?
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from bench.load import HOST, Late, LoadProblem
+from bench.servers import Server, wait_until_open
+from bench.transport_load import LOADS, contestant
+from workshop.serving import any_free_port
+from workshop.tied import end
+
+LOST_PATIENCE = 3.0  # seconds, for a first message and in silence
+READ_TIMEOUT = 1  # seconds, where nginx waits for 60 if nobody says anything
+MESSAGES = 20
+SETTINGS = """
+daemon off; master_process off; pid FOLDER/pid; error_log FOLDER/error.log;
+events {}
+http {
+  access_log off;
+  client_body_temp_path FOLDER; proxy_temp_path FOLDER; fastcgi_temp_path FOLDER;
+  uwsgi_temp_path FOLDER; scgi_temp_path FOLDER;
+  server {
+    listen HOST:PORT;
+    location / {
+      proxy_pass http://HOST:BACKEND;
+      MORE
+    }
+  }
+}
+"""
+UPGRADE = """
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $http_connection;
+"""
+IGNORE = "proxy_ignore_headers X-Accel-Buffering;"
+AS_IT_COMES = "as it comes"
+# What is tried: the transport, what is set in nginx in words, and its settings.
+CASES = [
+    ("WebSocket", AS_IT_COMES, ""),
+    ("WebSocket", "passes Upgrade on", UPGRADE),
+    ("server-sent events", "ignores X-Accel-Buffering", IGNORE),
+    ("server-sent events", AS_IT_COMES, ""),
+    ("long polling", AS_IT_COMES, ""),
+]
+
+
+def program():
+    """The path of nginx; None if it isn't installed."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
+def version():
+    """The version of nginx, such as 1.22.1."""
+    said = subprocess.run([program(), "-v"], capture_output=True, text=True).stderr
+    return said.strip().rpartition("/")[2]
+
+
+@contextlib.contextmanager
+def behind_nginx(port, more=""):
+    """Run nginx before a server, with more settings; gives the port of nginx."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = any_free_port()
+        settings = SETTINGS
+        for name, value in {
+            "FOLDER": folder, "HOST": HOST, "PORT": own, "BACKEND": port, "MORE": more,
+        }.items():  # fmt: skip
+            settings = settings.replace(name, str(value))
+        path = Path(folder) / "nginx.conf"
+        path.write_text(settings, encoding="utf-8", newline="\n")
+        nginx = subprocess.Popen(
+            [program(), "-p", folder, "-c", path],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=os.name != "nt",
+        )
+        try:
+            wait_until_open(own, nginx, Path(folder) / "error.log")
+            yield own
+        finally:
+            end(nginx)
+
+
+def measure(name, words, more):
+    """What happens to one transport behind nginx with these settings: one result."""
+    result = {"kind": "proxy", "name": name, "nginx": words, "delay": [], "problem": ""}
+    result["seen"] = result["silent"] = result["with_signs"] = ""
+    with Server(contestant(name)) as server, behind_nginx(server.port, more) as port:
+        try:
+            result["delay"].append(delay(name, port))
+        except Late:
+            result["seen"] = f"nothing in {LOST_PATIENCE:g} s"
+        except LoadProblem as problem:
+            result["seen"] = str(problem)
+    if result["delay"]:
+        result["silent"] = silence(name, more, 60)
+        result["with_signs"] = silence(name, more, READ_TIMEOUT / 2)
+    return result
+
+
+def connected(name, port):
+    """A client that has heard a message through nginx, on its way in and out."""
+    load = LOADS[name][1](port, seconds=LOST_PATIENCE)
+    load.open(1)
+    load.join()
+    return load
+
+
+def delay(name, port):
+    """The median of the seconds from a POST through nginx to its message at the client."""
+    with connected(name, port) as load:
+        return median(load.round(1) for _ in range(MESSAGES))
+
+
+def silence(name, more, quiet):
+    """What happens to a connection without messages if the app says nothing for `quiet` seconds."""
+    environ = {"QUART_QUIET": str(quiet), "UVICORN_WS_PING_INTERVAL": str(quiet)}
+    more += f"proxy_read_timeout {READ_TIMEOUT}s;"
+    with (
+        Server(contestant(name, **environ)) as server,
+        behind_nginx(server.port, more) as port,
+        connected(name, port) as load,
+    ):
+        started = perf_counter()
+        try:
+            load.wait(lambda: False, "", soon=LOST_PATIENCE)
+        except Late:
+            return f"open after {LOST_PATIENCE:g} s"
+        except LoadProblem as problem:
+            return f"after {perf_counter() - started:.1f} s, {problem}"
