@@ -64,7 +64,7 @@ def allow_sockets(count):
 
 
 def wait_until_open(port, child, output, is_ready=lambda: True):
-    """Wait until a process listens on a port; raises LoadProblem with the last line of its output."""
+    """Wait until a process listens on a port; raises LoadProblem with its last line."""
     deadline = time.monotonic() + START_SECONDS
     while not (is_open(port) and is_ready()):
         if child.poll() is not None or time.monotonic() > deadline:
