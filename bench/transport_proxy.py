@@ -45,6 +45,7 @@ UPGRADE = """
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $http_connection;
 """
+IMPATIENT = f"proxy_read_timeout {READ_TIMEOUT}s;"
 IGNORE = "proxy_ignore_headers X-Accel-Buffering;"
 AS_IT_COMES = "as it comes"
 # What is tried: the transport, what is set in nginx in words, and its settings.
@@ -128,33 +129,37 @@ def briefly(problem):
     return status[1] if status else "connection closed"
 
 
-def connected(name, port):
+def connected(name, port, seconds):
     """A client that has heard a message through nginx, on its way in and out."""
-    load = LOADS[name][1](port, seconds=PATIENCE)
+    load = LOADS[name][1](port, seconds=seconds)
     load.open(1)
     load.join()
     return load
 
 
-def delay(name, port):
+def delay(name, port, seconds=PATIENCE):
     """The median of the seconds from a POST through nginx to its message at the client."""
-    with connected(name, port) as load:
+    with connected(name, port, seconds) as load:
         return median(load.round(1) for _ in range(MESSAGES))
 
 
 def silence(name, more, quiet):
     """What happens to a connection without messages if the app says nothing for `quiet` seconds."""
     environ = {"QUART_QUIET": str(quiet), "UVICORN_WS_PING_INTERVAL": str(quiet)}
-    more += f"proxy_read_timeout {READ_TIMEOUT}s;"
     with (
         Server(contestant(name, **environ)) as server,
-        behind_nginx(server.port, more) as port,
-        connected(name, port) as load,
+        behind_nginx(server.port, more + IMPATIENT) as port,
     ):
+        return how_it_ends(name, port)
+
+
+def how_it_ends(name, port, seconds=PATIENCE):
+    """What happens within some seconds to a connection on which no message travels."""
+    with connected(name, port, seconds) as load:
         started = perf_counter()
         try:
-            load.wait(lambda: False, "", soon=PATIENCE)
+            load.wait(lambda: False, "", soon=seconds)
         except Late:
-            return f"open after {PATIENCE:g} s"
+            return f"open after {seconds:g} s"
         except LoadProblem as problem:
             return f"{briefly(problem)} after {perf_counter() - started:.0f} s"
