@@ -4,16 +4,23 @@ import asyncio
 import json
 import logging
 import runpy
+import shutil
+import subprocess
 import sys
 import threading
 
+import hypercorn.asyncio
 import pytest
 import uvicorn
+from hypercorn.config import Config
 from playwright.async_api import async_playwright
-from repo import ROOT
+from quart import Quart, websocket
+from repo import ROOT, free_port
+from websockets.asyncio.client import connect
 
 from bench import running, transport_browser, transport_proxy, transports
 from bench.load import LoadProblem
+from bench.servers import is_open
 from bench.transport_load import FOLDER, LOADS, EventsLoad, PollingLoad
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
@@ -250,6 +257,14 @@ def test_uvicorn_waits_for_the_end_of_events_but_closes_websockets(load_app, nam
     assert not thread.is_alive(), "it waits for clients that have left"
 
 
+@pytest.mark.asyncio
+async def test_fragments_reach_the_app_as_one_message(serve):
+    async with connect(f"ws://127.0.0.1:{serve('WebSocket')}/messages", proxy=None) as alice:
+        await alice.send(["one ", "message ", "in three frames"])
+        received = json.loads(await within(SECONDS, alice.recv()))
+        assert received == [[1, "one message in three frames"]]
+
+
 # ---- In a browser
 
 
@@ -273,6 +288,69 @@ def test_a_browser_resumes_events_by_itself_and_nothing_else(serve):
     }
     expected = {"WebSocket": "no", "long polling": "no"}
     assert told == {**expected, "server-sent events": "yes, with Last-Event-ID"}
+
+
+ANSWER = """
+([address, ...protocols]) => new Promise((tell) => {
+  const socket = new WebSocket(address, protocols);
+  socket.addEventListener("message", (event) => tell(`${event.data} ${socket.protocol}`));
+  socket.addEventListener("close", (event) => tell(`closed with ${event.code}`));
+})
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.browser
+def test_a_websocket_over_http_2_and_subprotocols(tmp_path):
+    openssl = shutil.which("openssl") or missing("no openssl: install it (apt install openssl)")
+    config = Config()
+    config.certfile, config.keyfile = str(tmp_path / "certificate"), str(tmp_path / "key")
+    made = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost".split()
+    made += ["-keyout", config.keyfile, "-out", config.certfile]
+    subprocess.run([openssl, *made], check=True, capture_output=True)
+    config.bind, config.errorlog = [f"127.0.0.1:{free_port()}"], None
+    app = Quart("versions")
+
+    @app.get("/")
+    async def index():
+        return ""
+
+    @app.websocket("/version")
+    async def version():
+        await websocket.accept(subprotocol="v2" if websocket.requested_subprotocols else None)
+        await websocket.send(f"HTTP/{websocket.scope['http_version']}")
+
+    @app.websocket("/none")
+    async def none():
+        await websocket.send("welcome")
+
+    async def look(browser):
+        context = await browser.new_context(ignore_https_errors=True)
+        page = await context.new_page()
+        host = config.bind[0]
+        while not await asyncio.to_thread(is_open, int(host.rpartition(":")[2])):
+            await asyncio.sleep(0.05)
+        await page.goto(f"https://{host}/")
+        for path, *protocols in (["version"], ["version", "v1", "v2"], ["none", "v1"]):
+            yield await page.evaluate(ANSWER, [f"wss://{host}/{path}", *protocols])
+        yield await page.evaluate("'WebSocketStream' in window")
+
+    async def serve_and_look():
+        over = asyncio.Event()
+        server = asyncio.create_task(
+            hypercorn.asyncio.serve(app, config, shutdown_trigger=over.wait)
+        )
+        try:
+            async with asyncio.timeout(SECONDS), async_playwright() as playwright:
+                browser = await launch(playwright) or missing(NO_BROWSER)
+                seen = [one async for one in look(browser)]
+                await browser.close()
+        finally:
+            over.set()
+            await server
+        return seen
+
+    assert asyncio.run(serve_and_look()) == ["HTTP/2 ", "HTTP/2 v2", "closed with 1006", True]
 
 
 # ---- The benchmark
