@@ -35,13 +35,13 @@ class Relay:
         self.writers = set()  # of each connection
 
     async def __aenter__(self):
-        await self.mend()
+        await self.let_in()
         return self
 
     async def __aexit__(self, *_):
         await self.cut()
 
-    async def mend(self):
+    async def let_in(self):
         """Let connections in, at the same address as before."""
         self.server = await asyncio.start_server(self.connected, HOST, self.port)
         self.port = self.server.sockets[0].getsockname()[1]
@@ -135,12 +135,16 @@ async def measure(names):
 async def measure_one(browser, name):
     """What a browser does with one transport: one result."""
     result = {"kind": "browser", "name": name, "browser": browser.version, "problem": ""}
-    with Server(contestant(name)) as server:
-        for look in (bytes_for_a_message, tabs_that_load, what_a_cut_does):
-            context = await browser.new_context()
-            async with Relay(server.port) as relay:
-                result |= await look(context, relay, server.port, name)
-            await context.close()
+    result |= {"asked": [], "received": [], "tabs": "–", "resumes": "–"}
+    try:
+        with Server(contestant(name)) as server:
+            for look in (bytes_for_a_message, tabs_that_load, what_a_cut_does):
+                context = await browser.new_context()
+                async with Relay(server.port) as relay:
+                    result |= await look(context, relay, server.port, name)
+                await context.close()
+    except LoadProblem as problem:
+        result["problem"] = str(problem)
     return result
 
 
@@ -177,7 +181,7 @@ async def what_a_cut_does(context, relay, port, name):
     await must_show(page, "before the cut")
     await relay.cut()
     await say(port, "during the cut")
-    await relay.mend()
+    await relay.let_in()
     resumes = await shows(page, "during the cut", SECONDS)
     shown = await page.evaluate("shown.slice(shown.indexOf('before the cut'))")
     if resumes and shown != ["before the cut", "during the cut"]:

@@ -112,7 +112,8 @@ def in_a_browser(plan):
     if not found:
         say(f"A browser is left out: {NO_BROWSER}.")
     for one in found:
-        say(f"{one['name']}, in a browser: resumes after a cut: {one['resumes']}")
+        said = one["problem"] or f"resumes after a cut: {one['resumes']}"
+        say(f"{one['name']}, in a browser: {said}")
     return found
 
 
@@ -200,8 +201,8 @@ def table_of_browser(results):
     rows = [
         [
             one["name"],
-            f"{median(one['received']):.0f}",
-            f"{median(one['asked']):.0f}",
+            f"{median(one['received']):.0f}" if one["received"] else one["problem"],
+            f"{median(one['asked']):.0f}" if one["asked"] else "–",
             one["tabs"],
             one["resumes"],
         ]
@@ -223,7 +224,7 @@ def plot(results):
     figure, panels = plt.subplots(1, 3, figsize=(10, 3.4), sharey=True, layout="constrained")
     ours = [one for one in results if one["kind"] == "load" and one["rate"]]
     names = [one["name"] for one in ours]
-    browser = {one["name"]: one for one in results if one["kind"] == "browser"}
+    browser = {one["name"]: one for one in results if one["kind"] == "browser" and one["asked"]}
     bare = [median(one["received"]) + median(one["asked"]) for one in ours]
     full = [
         sum(median(browser[name][key]) for key in ("received", "asked")) if name in browser else 0
