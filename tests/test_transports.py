@@ -1,6 +1,7 @@
 """The three transports carry the same messages, and what the page says of each is so."""
 
 import asyncio
+import http.client
 import json
 import logging
 import runpy
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import closing, contextmanager
 
 import hypercorn.asyncio
 import pytest
@@ -64,19 +66,30 @@ def serve(load_app):
         server.stop()
 
 
-async def say(app, *texts):
+@contextmanager
+def ask(port, path="/messages", body=None, headers=None):
+    """The answer to a request, as long as it is read."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+        connection.request("POST" if body else "GET", path, body, headers or {})
+        yield connection.getresponse()
+
+
+def say(port, *texts):
     for text in texts:
-        answer = await app.test_client().post("/messages", data=text)
-        assert answer.status_code == 204
+        with ask(port, body=text) as answer:
+            assert answer.status == 204
 
 
-async def stream(app, **headers):
-    """What the server-sent events of an app send first."""
-    async with app.test_client().request("/messages", headers=headers) as connection:
-        try:
-            return (await within(SECONDS, connection.receive())).decode()
-        finally:
-            await connection.disconnect()
+def next_event(answer):
+    """The lines of an event, or of a comment, with the empty one at its end."""
+    return "".join(iter(lambda: answer.readline().decode(), "\n")) + "\n"
+
+
+def first_event(port, last=None):
+    """The first event that a client gets which had the event with a number."""
+    with ask(port, headers={"Last-Event-ID": last} if last else {}) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        return next_event(answer)
 
 
 # ---- The apps
@@ -93,69 +106,58 @@ def test_three_clients_get_each_message_once_and_in_order(serve, name):
 
 
 @pytest.mark.asyncio
-async def test_a_websocket_client_may_also_send(load_app):
-    client = load_app("WebSocket").test_client()
-    async with client.websocket("/messages") as alice, client.websocket("/messages") as bob:
+async def test_a_websocket_client_may_also_send(serve):
+    address = f"ws://127.0.0.1:{serve('WebSocket')}/messages"
+    async with connect(address, proxy=None) as alice, connect(address, proxy=None) as bob:
         await alice.send("from alice")
         for one in (alice, bob):
-            assert json.loads(await within(SECONDS, one.receive())) == [[1, "from alice"]]
+            assert json.loads(await within(SECONDS, one.recv())) == [[1, "from alice"]]
 
 
 @pytest.mark.asyncio
-async def test_a_websocket_client_says_in_the_address_where_it_resumes(load_app):
-    app = load_app("WebSocket")
-    await say(app, "one", "two", "three")
-    async with app.test_client().websocket("/messages?after=1") as alice:
-        assert json.loads(await within(SECONDS, alice.receive())) == [[2, "two"], [3, "three"]]
+async def test_a_websocket_client_says_in_the_address_where_it_resumes(serve):
+    port = serve("WebSocket")
+    await asyncio.to_thread(say, port, "one", "two", "three")
+    async with connect(f"ws://127.0.0.1:{port}/messages?after=1", proxy=None) as alice:
+        assert json.loads(await within(SECONDS, alice.recv())) == [[2, "two"], [3, "three"]]
 
 
-@pytest.mark.asyncio
-async def test_an_event_has_its_number_and_a_field_for_each_line(load_app):
-    app = load_app("server-sent events")
-    await say(app, "one\ntwo\r\nthree")
-    assert await stream(app) == "id: 1\ndata: one\ndata: two\ndata: three\n\n"
+def test_an_event_has_its_number_and_a_field_for_each_line(serve):
+    port = serve("server-sent events")
+    say(port, "one\ntwo\r\nthree")
+    assert first_event(port) == "id: 1\ndata: one\ndata: two\ndata: three\n\n"
 
 
-@pytest.mark.asyncio
-async def test_events_go_on_after_the_last_one_that_a_browser_had(load_app):
-    app = load_app("server-sent events")
-    await say(app, "one", "two", "three")
-    assert await stream(app, **{"Last-Event-ID": "2"}) == "id: 3\ndata: three\n\n"
+def test_events_go_on_after_the_last_one_that_a_browser_had(serve):
+    port = serve("server-sent events")
+    say(port, "one", "two", "three")
+    assert first_event(port, last="2") == "id: 3\ndata: three\n\n"
 
 
-@pytest.mark.asyncio
-async def test_a_number_from_before_a_restart_gets_all_messages(load_app):
-    app = load_app("server-sent events")
-    await say(app, "one")
-    assert await stream(app, **{"Last-Event-ID": "99"}) == "id: 1\ndata: one\n\n"
+def test_a_number_from_before_a_restart_gets_all_messages(serve):
+    port = serve("server-sent events")
+    say(port, "one")
+    assert first_event(port, last="99") == "id: 1\ndata: one\n\n"
 
 
-@pytest.mark.asyncio
-async def test_where_nothing_is_said_events_are_comments(load_app):
-    assert await stream(load_app("server-sent events", QUIET=0)) == ":\n\n"
+def test_events_last_longer_than_other_answers_may(serve):
+    port = serve("server-sent events", QUIET=0.05, RESPONSE_TIMEOUT=0.2)
+    with ask(port) as answer:
+        for _ in range(10):
+            assert next_event(answer) == ":\n\n", "a comment is due when nothing is said"
 
 
-@pytest.mark.asyncio
-async def test_events_may_last_longer_than_a_minute(load_app):
-    app = load_app("server-sent events")
-    assert app.config["RESPONSE_TIMEOUT"] == 60
-    async with app.test_request_context("/messages"):
-        assert (await app.view_functions["messages"]()).timeout is None
+def test_a_poll_is_answered_by_what_came_after_a_number(serve):
+    port = serve("long polling")
+    say(port, "one", "two", "three")
+    with ask(port, "/messages?after=1") as answer:
+        assert json.load(answer) == [[2, "two"], [3, "three"]]
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.asyncio
-async def test_a_poll_is_answered_by_what_came_after_a_number(load_app):
-    app = load_app("long polling")
-    await say(app, "one", "two", "three")
-    answer = await app.test_client().get("/messages?after=1")
-    assert await answer.get_json() == [[2, "two"], [3, "three"]]
-    assert answer.headers["Cache-Control"] == "no-store"
-
-
-@pytest.mark.asyncio
-async def test_where_nothing_is_said_a_poll_is_answered_by_nothing(load_app):
-    answer = await load_app("long polling", QUIET=0).test_client().get("/messages")
-    assert await answer.get_json() == []
+def test_where_nothing_is_said_a_poll_is_answered_by_nothing(serve):
+    with ask(serve("long polling", QUIET=0)) as answer:
+        assert json.load(answer) == []
 
 
 # ---- The clients that measure
