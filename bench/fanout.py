@@ -113,22 +113,28 @@ def one_server(contestant, count, bursts, deflate, plan):
     ):
         load.open(count)
         load.join()
-        for burst in bursts:
-            for _ in range(3):
-                load.round(burst)
-            rounds = max(10 if burst > 10 else plan.rounds, plan.deliveries // (count * burst))
-            cpu, own, started = server.cpu_seconds(), process_time(), perf_counter()
-            delays = [load.round(burst) for _ in range(rounds)]
-            seconds = perf_counter() - started
-            deliveries = count * burst * rounds
-            yield {
-                "rate": deliveries / seconds,
-                "p50": median(delays),
-                "p99": quantiles(delays, n=100, method="inclusive")[98],
-                "cpu": (server.cpu_seconds() - cpu) / deliveries,
-                "busy": (process_time() - own) / seconds,
-            }
-        load.round(1)  # a message that came twice at the end would come before this one
+        yield from rounds(server, load, bursts, plan)
+
+
+def rounds(server, load, bursts, plan):
+    """Send and wait until all have it, again and again; yields the numbers for each burst."""
+    count = len(load.clients)
+    for burst in bursts:
+        for _ in range(3):
+            load.round(burst)
+        rounds = max(10 if burst > 10 else plan.rounds, plan.deliveries // (count * burst))
+        cpu, own, started = server.cpu_seconds(), process_time(), perf_counter()
+        delays = [load.round(burst) for _ in range(rounds)]
+        seconds = perf_counter() - started
+        deliveries = count * burst * rounds
+        yield {
+            "rate": deliveries / seconds,
+            "p50": median(delays),
+            "p99": quantiles(delays, n=100, method="inclusive")[98],
+            "cpu": (server.cpu_seconds() - cpu) / deliveries,
+            "busy": (process_time() - own) / seconds,
+        }
+    load.round(1)  # a message that came twice at the end would come before this one
 
 
 def claims(results):

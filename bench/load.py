@@ -93,6 +93,7 @@ class Load:
         self.clients = []
         self.sent = self.warm_ups = 0  # messages
         self.opened = self.joined = self.complete = 0  # clients
+        self.received = self.asked = 0  # bytes that came, and that clients sent to receive them
         self.known = {}  # what a chunk of bytes holds
         self.selector = selectors.DefaultSelector()
 
@@ -107,11 +108,15 @@ class Load:
     def open(self, count, at_once=BATCH, **options):
         """Open `count` more connections, `at_once` at a time."""
         for number in range(1, count + 1):
-            client = Client(self, **options)
+            client = self.new_client(**options)
             self.clients.append(client)
             self.selector.register(client.socket, selectors.EVENT_READ, client.read)
             if number % at_once == 0 or number == count:
                 self.wait(lambda: self.opened == len(self.clients), "shook hands")
+
+    def new_client(self, **options):
+        """A client that connects."""
+        return Client(self, **options)
 
     def join(self):
         """Send until everyone hears: a server may take a client in only after the handshake."""
@@ -153,22 +158,26 @@ class Load:
         """The numbers of the messages in `data`, what to answer, and the rest of `data`."""
         found = self.known.get(data)
         if found is None:
-            numbers, answer = [], b""
-            frames, rest = split_frames(data)
-            for flags, payload in frames:
-                if flags & 0x0F == TEXT:
-                    if flags & COMPRESSED:
-                        payload = inflate(payload + b"\x00\x00\xff\xff")
-                    numbers += [int(text[:8]) for text in self.unpack(payload.decode())]
-                elif flags & 0x0F == PING:
-                    answer += struct.pack("!BBI", 0x8A, 0x80 | len(payload), 0) + payload
-                elif flags & 0x0F == CLOSE:
-                    code = int.from_bytes(payload[:2], "big")
-                    raise LoadProblem(f"the server closed with {code} {payload[2:].decode()}")
-            found = numbers, answer, rest
+            found = self.parse(data, inflate)
             if not self.deflate:  # where the same bytes may mean something else to each client
                 self.known[data] = found
         return found
+
+    def parse(self, data, inflate):
+        """What `read` returns, for bytes that no other client had."""
+        numbers, answer = [], b""
+        frames, rest = split_frames(data)
+        for flags, payload in frames:
+            if flags & 0x0F == TEXT:
+                if flags & COMPRESSED:
+                    payload = inflate(payload + b"\x00\x00\xff\xff")
+                numbers += [int(text[:8]) for text in self.unpack(payload.decode())]
+            elif flags & 0x0F == PING:
+                answer += struct.pack("!BBI", 0x8A, 0x80 | len(payload), 0) + payload
+            elif flags & 0x0F == CLOSE:
+                code = int.from_bytes(payload[:2], "big")
+                raise LoadProblem(f"the server closed with {code} {payload[2:].decode()}")
+        return numbers, answer, rest
 
 
 class Client:
@@ -181,13 +190,23 @@ class Client:
         self.key = base64.b64encode(os.urandom(16))
         self.socket = socket.create_connection((HOST, load.port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(handshake(load.port, path or load.path, self.key, load.deflate))
+        self.ask(self.request(path or load.path))
+
+    def request(self, path):
+        """What a client sends first."""
+        return handshake(self.load.port, path, self.key, self.load.deflate)
+
+    def ask(self, data):
+        """Send what it takes to receive messages."""
+        self.socket.sendall(data)
+        self.load.asked += len(data)
 
     def read(self):
         """Read what is there, and hold every message against the one that is due."""
         data = self.socket.recv(CHUNK)
         if not data:
             raise LoadProblem("the server hung up")
+        self.load.received += len(data)
         if self.rest:
             data = self.rest + data
         if not self.is_open:
@@ -207,7 +226,7 @@ class Client:
                 self.expected = 0
                 load.joined += 1
         if answer:
-            self.socket.sendall(answer)
+            self.ask(answer)
 
     def shake_hands(self, data):
         """Look at the server's answer; returns what comes after it."""

@@ -63,6 +63,23 @@ def allow_sockets(count):
     return wanted - 100 if soft == resource.RLIM_INFINITY else min(count, soft - 100)
 
 
+def wait_until_open(port, child, output, is_ready=lambda: True):
+    """Wait until a process listens on a port; raises LoadProblem with its last line."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (is_open(port) and is_ready()):
+        if child.poll() is not None or time.monotonic() > deadline:
+            text = output.read_text(encoding="utf-8", errors="replace").strip()
+            raise LoadProblem(f"it does not start: {text.rpartition(chr(10))[2]}")
+        time.sleep(0.05)
+
+
+def is_open(port):
+    """Whether somebody listens on a port."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
 class Server:
     """A running contestant; `processes` are its own, its workers' and its Redis'."""
 
@@ -111,19 +128,9 @@ class Server:
         both = cores()
         if both:
             os.sched_setaffinity(child.pid, {both[0]})  # its children will be there, too
-        deadline = time.monotonic() + START_SECONDS
-        while not (self._is_open(port) and self._started() >= workers):
-            if child.poll() is not None or time.monotonic() > deadline:
-                text = self.output.read_text(encoding="utf-8", errors="replace").strip()
-                raise LoadProblem(f"it does not start: {text.rpartition(chr(10))[2]}")
-            time.sleep(0.05)
+        wait_until_open(port, child, self.output, lambda: self._started() >= workers)
         main = psutil.Process(child.pid)
         self.processes += [main, *main.children(recursive=True)]
-
-    def _is_open(self, port):
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
-            return True
-        return False
 
     def _started(self):
         return self.output.read_bytes().count(b"Application startup complete")  # Uvicorn's words

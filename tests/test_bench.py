@@ -130,11 +130,21 @@ def test_ctrl_c_stops_at_once_and_leaves_no_process(workshop):
 def test_an_unknown_name_gets_one_sentence(workshop):
     code, output = workshop("bench", "fan").end()
     assert code == 2
-    assert "'fan' is none of fanout, memory, resume, environment, check" in output
+    assert "'fan' is none of fanout, memory, resume, transports, environment, check" in output
 
 
 def test_help_says_what_there_is(workshop):
     code, output = workshop("bench", "--help").end()
     assert code == 0
-    for word in ("fanout", "memory", "resume", "environment", "check", "live", "--quick", "--out"):
+    for word in (
+        "fanout",
+        "memory",
+        "resume",
+        "transports",
+        "environment",
+        "check",
+        "live",
+        "--quick",
+        "--out",
+    ):
         assert word in output

@@ -65,6 +65,7 @@ RUN_BY = {
     "python3 -m workshop start 8": "tests/test_learner.py::test_start_shows_the_task",
     "python3 -m workshop run 6": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
     "python3 -m workshop bench": "tests/test_bench.py::test_ctrl_c_stops_at_once_and_leaves_no_pro",
+    "python3 -m workshop bench transports": "tests/test_transports.py::test_the_benchmark_gives_ta",
     "redis-server": "tests/test_going_further.py::test_four_workers_are_one_room_even_if_one_is_",
     "REDIS_URL=redis://127.0.0.1 python serve.py --workers 4": (
         "tests/test_going_further.py::test_four_workers_are_one_room_even_if_one_is_killed"
@@ -206,14 +207,13 @@ def test_every_command_option_and_exercise_is_documented(site):
 
 
 def test_what_was_measured_is_shown_as_it_was_measured(site):
-    page = (site / "how_far.html").read_text(encoding="utf-8")
+    shown = {**dict.fromkeys(("fanout", "memory", "resume"), "how_far"), "transports": "transports"}
     files = sorted((DOCS / "measured").iterdir())
     assert {file.name for file in files} == {
-        f"{name}.{kind}"
-        for name in ("fanout", "memory", "resume")
-        for kind in ("json", "md", "svg")
+        f"{name}.{kind}" for name in shown for kind in ("json", "md", "svg")
     }
     for file in (DOCS / "measured").glob("*.json"):
+        page = (site / f"{shown[file.stem]}.html").read_text(encoding="utf-8")
         found = json.loads(file.read_text(encoding="utf-8"))
         benchmark = importlib.import_module(f"bench.{file.stem}")
         drawn = file.with_suffix(".svg").read_text(encoding="utf-8")

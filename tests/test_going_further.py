@@ -26,6 +26,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.protocol import State
 
+from bench import transport_proxy
 from workshop.steps import find_exercise
 
 RESUME, HARDEN, SCALE_OUT = STEPS[5:8]
@@ -642,17 +643,6 @@ async def test_in_step_7_web_concurrency_makes_no_second_room(serve):
 
 # ---- Behind a reverse proxy, with TLS
 
-NGINX = """
-daemon off; master_process off; pid FOLDER/nginx.pid; error_log FOLDER/error.log;
-events {}
-http {
-  access_log off;
-  client_body_temp_path FOLDER; proxy_temp_path FOLDER; fastcgi_temp_path FOLDER;
-  uwsgi_temp_path FOLDER; scgi_temp_path FOLDER;
-  SERVER
-}
-"""
-
 
 def require(command, package):
     path = shutil.which(command) or shutil.which(command, path="/usr/sbin")
@@ -686,7 +676,7 @@ def behind_nginx(serve, start, tmp_path):
     }.items():
         assert documented in server
         server = server.replace(documented, own)
-    settings = NGINX.replace("SERVER", server).replace("FOLDER", str(tmp_path))
+    settings = transport_proxy.SETTINGS.replace("SERVER", server).replace("FOLDER", str(tmp_path))
     (tmp_path / "nginx.conf").write_text(settings, encoding="utf-8")
     start(nginx, "-p", tmp_path, "-c", tmp_path / "nginx.conf")
     deadline = time.monotonic() + 20

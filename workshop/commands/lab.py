@@ -9,7 +9,7 @@ import click
 
 from workshop import environment, machine, serving, steps
 
-BENCHMARKS = ("fanout", "memory", "resume", "environment", "check", "live")
+BENCHMARKS = ("fanout", "memory", "resume", "transports", "environment", "check", "live")
 
 
 class Fault(click.Command):
@@ -102,9 +102,9 @@ def bench(names, quick, out):
     """Measure the steps beside other servers, until it is done or Ctrl-C.
 
     NAME is fanout (deliveries a second, and how late the last is), memory (what an idle client
-    costs, and one that never reads), resume (everyone comes back at once), environment or check
-    (how long a `run` and a `check` take), or live (both in a page). Without a NAME it is fanout,
-    memory and resume.
+    costs, and one that never reads), resume (everyone comes back at once), transports (WebSocket,
+    server-sent events and long polling), environment or check (how long a `run` and a `check`
+    take), or live (both in a page). Without a NAME it is fanout, memory and resume.
 
     Only ratios within one run say something: each is printed beside the one that is wanted. The
     exit code is 1 if a server lost, doubled or mixed up a message, or was too slow to be measured.
