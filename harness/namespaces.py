@@ -62,7 +62,7 @@ def become(inside, outside, group):
         ("uid_map", f"{inside} {outside} 1"),
         ("gid_map", f"{inside} {group} 1"),
     ):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+        with open(f"/proc/self/{name}", "w", encoding="utf-8") as file:
             file.write(text)
 
 
@@ -153,7 +153,7 @@ def drop_rights(user):
 
 def own_user_is_of_the_system():
     """Whether users here are those of the system, and not just one that is mapped."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
+    with open("/proc/self/uid_map", encoding="utf-8") as file:
         return int(file.read().split()[2]) > 1
 
 

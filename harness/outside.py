@@ -19,7 +19,7 @@ def listening():
     ports = set()
     for name in ("tcp", "tcp6"):
         with suppress(OSError):
-            for line in Path(f"/proc/net/{name}").read_text("ascii").splitlines()[1:]:
+            for line in Path(f"/proc/net/{name}").read_text("utf-8").splitlines()[1:]:
                 local, state = line.split()[1], line.split()[3]
                 if state == "0A":
                     ports.add(int(local.rpartition(":")[2], 16))
@@ -61,7 +61,7 @@ class Memory:
         pages = Path(f"/proc/{self.process()}/statm")
         if not pages.is_file():
             pytest.skip("not graded: the memory of another process cannot be seen here")
-        return int(pages.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(pages.read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def replace_tracemalloc(self):
         """Let tests that look at the memory of this process look at the box instead."""

@@ -63,6 +63,7 @@ RUN_BY = {
     "python3 -m workshop start 6": "tests/test_learner.py::test_start_shows_the_task",
     "python3 -m workshop start 7": "tests/test_learner.py::test_start_shows_the_task",
     "python3 -m workshop start 8": "tests/test_learner.py::test_start_shows_the_task",
+    "python3 -m workshop start 9": "tests/test_learner.py::test_start_shows_the_task",
     "python3 -m workshop run 6": "tests/test_serving.py::test_run_serves_a_step_and_ctrl_c_ends_it",
     "python3 -m workshop bench": "tests/test_bench.py::test_ctrl_c_stops_at_once_and_leaves_no_pro",
     "python3 -m workshop bench transports": "tests/test_transports.py::test_the_benchmark_gives_ta",

@@ -149,7 +149,7 @@ def look_after(tell):
             try:
                 if os.stat(f"/proc/{process}/ns/pid").st_ino == own:
                     continue
-                memory += int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1]) * page
+                memory += int(Path(f"/proc/{process}/statm").read_text("utf-8").split()[1]) * page
                 threads += len(os.listdir(f"/proc/{process}/task"))
             except OSError:
                 continue  # it has just ended
@@ -164,7 +164,7 @@ def look_after(tell):
 
 def own_memory():
     """How many bytes of memory this process uses: an app that sends too much fills it."""
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def take_place(order):
