@@ -63,10 +63,11 @@ class LogClient:
             await self._take_frame()
         return self.stored.popleft()
 
-    async def closing(self, within=0):
+    async def closing(self, within=0, when=""):
         """The close code and the reason, when the server closes; passes over what comes before.
 
-        `within` is a number of seconds that the server may take, beside the usual deadline.
+        `within` is a number of seconds that the server may take, beside the usual deadline. `when`
+        says why it should close, in a clause.
         """
         sent, size = self.connection.sent, ""
         try:
@@ -79,7 +80,7 @@ class LogClient:
             if isinstance(sent, str):
                 size = f" after {len(sent):,} characters, {len(sent.encode()):,} bytes in UTF-8"
             raise AssertionError(
-                f"the server should close the connection{size}: it is not closed"
+                f"the server should close the connection{size or when}: it is not closed"
             ) from None
 
     async def _take_frame(self):
