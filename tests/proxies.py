@@ -20,6 +20,28 @@ def require(command, package):
     )
 
 
+def make_certificate(start, folder):
+    """Make a certificate for localhost that nobody has signed: its file and its key's."""
+    openssl, certificate, key = (
+        require("openssl", "openssl"),
+        folder / "cert.pem",
+        folder / "key.pem",
+    )
+    made = start(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+        "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost")  # fmt: skip
+    assert made.end()[0] == 0
+    return certificate, key
+
+
+def replaced(text, pairs):
+    """A text with other words in the place of some, each of which must be there."""
+    for documented, own in pairs.items():
+        assert documented in text, documented
+        text = text.replace(documented, str(own))
+    return text
+
+
 def nginx_settings(server, folder):
     """Write the settings of an nginx whose files are in a folder: what is said, and no more."""
     path = folder / "nginx.conf"

@@ -19,7 +19,7 @@ import psutil
 import pytest
 import uvicorn
 from clients import Client, are_in, say_surely
-from proxies import nginx_settings, require, wait_until_listening
+from proxies import make_certificate, nginx_settings, replaced, require, wait_until_listening
 from repo import ROOT, STEPS, free_port, get_when_served
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -602,28 +602,22 @@ async def test_in_step_7_web_concurrency_makes_no_second_room(serve):
 @pytest.fixture
 def behind_nginx(serve, start, tmp_path):
     """Serve step 7 behind nginx as the docs have it: the port, an SSL context, and an origin."""
-    nginx, openssl = require("nginx", "nginx-light"), require("openssl", "openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = start(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-        "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost")  # fmt: skip
-    assert made.end()[0] == 0
+    nginx = require("nginx", "nginx-light")
+    certificate, key = make_certificate(start, tmp_path)
     port = free_port()
     origin = f"https://chat.example:{port}"
     settings = {"QUART_ORIGINS": origin, "FORWARDED_ALLOW_IPS": "127.0.0.1"}
     _, host = serve(HARDEN, QUART_CONNECTIONS_PER_ADDRESS="2", **settings)
     server = (ROOT / "docs/nginx.conf").read_text(encoding="utf-8")
-    for documented, own in {
+    own = {
         "listen 443": f"listen 127.0.0.1:{port}",
-        "/etc/ssl/chat.example.pem": str(certificate),
-        "/etc/ssl/chat.example.key": str(key),
+        "/etc/ssl/chat.example.pem": certificate,
+        "/etc/ssl/chat.example.key": key,
         "127.0.0.1:5000": host,
         "client_header_timeout 10s": "client_header_timeout 1s",  # so that it is soon over
         "client_body_timeout 10s": "client_body_timeout 1s",
-    }.items():
-        assert documented in server
-        server = server.replace(documented, own)
-    start(nginx, "-p", tmp_path, "-c", nginx_settings(server, tmp_path))
+    }
+    start(nginx, "-p", tmp_path, "-c", nginx_settings(replaced(server, own), tmp_path))
     wait_until_listening(port)
     return port, ssl.create_default_context(cafile=certificate), origin
 
@@ -750,7 +744,7 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
     listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
     await are_in(*clients)
     senders = [
-        asyncio.create_task(say_surely(Client(host), name, 500))
+        asyncio.create_task(say_surely(Client(host), name, range(0, 500, 25)))
         for name in ("alice", "bob", "carol", "dave")
     ]
     async with asyncio.timeout(30):
