@@ -6,8 +6,8 @@ import sys
 from urllib.parse import urlencode
 
 import pytest
+from proxies import NGINX, require
 from repo import ROOT, STEPS, free_port, get_when_served
-from test_going_further import NGINX, require
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
