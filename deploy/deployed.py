@@ -15,7 +15,7 @@ watched = Watched(app, log)
 
 
 class DrainingServer(uvicorn.Server):
-    """Says that it isn't ready before it stops, so that a proxy sends new clients elsewhere."""
+    """Isn't ready for a while before it stops: proxies send new clients elsewhere."""
 
     def __init__(self, seconds, **settings):
         super().__init__(uvicorn.Config(watched, **settings, **SETTINGS))
@@ -33,8 +33,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Serve the app where others depend on it.")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from outside")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT", 5000))
-    parser.add_argument(
-        "--drain", type=float, default=5, help="seconds from /ready's 503 to the end"
-    )
+    parser.add_argument("--drain", type=float, default=5, help="seconds of not being ready")
     options = parser.parse_args()
     DrainingServer(options.drain, host=options.host, port=options.port).run()

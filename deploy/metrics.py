@@ -73,12 +73,7 @@ class Watched:
         log = self.log
         families = [
             ("connections", "gauge", "Clients connected now.", self.connections),
-            (
-                "deliveries_total",
-                "counter",
-                "Messages that clients were sent.",
-                self.deliveries,
-            ),
+            ("deliveries_total", "counter", "Messages that clients were sent.", self.deliveries),
             ("closes_total", "counter", "Connections that ended, by close code.", self.closes),
             ("refused_total", "counter", "Handshakes refused, by HTTP status.", self.refused),
             ("messages_total", "counter", "The last id in the log that servers share.", log.last),
