@@ -8,12 +8,15 @@ function, where one follows from another. The act `snippets` writes what docs/sn
 `mistakes` what `check` says of each mistake, to docs/captured/mistakes.json.
 """
 
+import contextlib
 import json
 import operator
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +148,34 @@ def scaled_out(terminal):
         yield name, terminal.taken()
 
 
+def deploying(terminal):
+    """Step 9 with the files of deploy/: what it tells about itself, and how it drains."""
+    terminal.folder = terminal.clone / "websocket"
+    shutil.copytree(terminal.clone / "steps/09_sign_in", terminal.folder)
+    shutil.copytree(terminal.clone / "deploy", terminal.folder, dirs_exist_ok=True)
+
+    def metrics(_, port):
+        from websockets.exceptions import InvalidStatus
+        from websockets.sync.client import connect
+
+        with contextlib.suppress(InvalidStatus):  # nobody has signed in
+            connect(f"ws://127.0.0.1:{port}/api/v3/ws", proxy=None)
+        program(terminal, port)
+        while "websocket_closes_total{" not in (shown := ask(port, "/metrics")):
+            time.sleep(0.05)
+        return shown
+
+    def drain(_, port):
+        shown = ask(port, "/ready")
+        terminal.process.terminate()
+        while "draining" not in (answer := ask(port, "/ready")):
+            time.sleep(0.05)
+        return f"{shown}$ kill {terminal.process.pid}\n{answer}{ask(port, '/health')}"
+
+    for name, meanwhile in {"metrics": metrics, "drain": drain}.items():
+        yield name, Scene("python deployed.py", "websocket", "running on", meanwhile).play(terminal)
+
+
 def learning(terminal):
     """A learner does step 3: the scenes follow from each other."""
     from workshop.steps import find_exercise
@@ -268,6 +299,7 @@ ACTS = {
         for step, file in FILES.items()
     },
     "scaled_out": scaled_out,
+    "deploying": deploying,
     "learning": learning,
     "teaching": teaching,
     "in_class": in_class,

@@ -24,6 +24,7 @@ SAME = [  # what differs from run to run, and what stands in the docs in its pla
     (r"^(  (?:target +ws|http)://(?:127\.0\.0\.1|evil\.example):)\d{5}", r"\g<1>50000"),
     (r"127\.0\.0\.1:(?!50000|5050)\d{4,5}", "127.0.0.1:5000"),
     (r"process \[\d+\]", "process [1234]"),
+    (r"kill \d+", "kill 1234"),
     (r"· port 5000 is taken.*", "✓ port 5000 is free"),
     (r"TCP port \d+", "TCP port 5001"),
     (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "2026-01-05T10-30-00"),
@@ -106,7 +107,7 @@ class Terminal:
         """Run a server until it has printed something, do something else, and stop it."""
         port = free_port()
         command = [*self._command(line.split()), "--port", str(port)]
-        process = subprocess.Popen(command, **self._options())
+        self.process = process = subprocess.Popen(command, **self._options())
         try:
             printed = ""
             while until not in printed:

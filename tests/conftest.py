@@ -12,6 +12,7 @@ import time
 
 import pytest
 from filelock import FileLock
+from proxies import require
 from repo import (
     IS_EXHAUSTIVE,
     ROOT,
@@ -20,6 +21,7 @@ from repo import (
     Learner,
     build_site,
     copy_repository,
+    free_port,
     tracked_files,
 )
 
@@ -191,6 +193,15 @@ def workshop(start):
         return start(sys.executable, "-m", "workshop", *arguments, **options)
 
     return run
+
+
+@pytest.fixture
+def redis_url(start):
+    """The address of a Redis server of the test's own."""
+    command, port = require("redis-server", "redis-server"), free_port()
+    redis = start(command, "--port", port, "--bind", "127.0.0.1", "--save", "")
+    redis.wait_for("Ready to accept connections")
+    return f"redis://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,12 @@ RUN_BY = {
     "QUART_ORIGINS=https://chat.example FORWARDED_ALLOW_IPS=127.0.0.1 python serve.py": (
         "tests/test_going_further.py::test_behind_nginx_with_tls_as_the_docs_have_it"
     ),
+    "cp deploy/* websocket/": (
+        "tests/test_deploy.py::test_metrics_count_connections_deliveries_refusals_and_closes"
+    ),
+    "docker build --file Containerfile --tag websocket .": (
+        "tests/test_deploy.py::test_a_container_engine_builds_the_image"
+    ),
     "python3 -m workshop check": "tests/test_learner.py::test_check_tells_every_check",
     "python3 -m workshop docs --build site": "tests/test_docs.py::test_the_command_builds_the",
     "python3 -m workshop notebooks": "tests/test_notebooks.py::test_the_command_serves_the_note",
@@ -340,6 +346,7 @@ LONG_ACTS = (
     "faults",
     "servers",
     "scaled_out",
+    "deploying",
     "in_class",
     "grading",
     "labs",

@@ -18,15 +18,15 @@ from contextlib import asynccontextmanager, suppress
 import psutil
 import pytest
 import uvicorn
+from clients import Client, are_in, say_surely
+from proxies import make_certificate, nginx_settings, replaced, require, wait_until_listening
 from repo import ROOT, STEPS, free_port, get_when_served
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.protocol import State
 
-from bench import transport_proxy
 from workshop.steps import find_exercise
 
 RESUME, HARDEN, SCALE_OUT = STEPS[5:8]
@@ -65,46 +65,6 @@ uvicorn.run("websocket:app", ws=Cutting, log_level="warning", port=int(sys.argv[
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(110)]
 
 
-class Client:
-    """A client that comes back, and checks that it has every id exactly once, in order."""
-
-    def __init__(self, host):
-        self.host, self.log, self.last, self.gaps, self.cuts = host, "", 0, [], 0
-        self.ids, self.texts, self.query = [], [], ""
-        self.connection, self.is_in = None, asyncio.Event()
-
-    @asynccontextmanager
-    async def connected(self):
-        place = f"?log={self.log}&last={self.last}" if self.log else self.query
-        url = f"ws://{self.host}/api/v3/ws{place}"
-        async with connect(url, proxy=None, compression=None, max_size=None) as connection:
-            yield connection
-
-    async def listen_until(self, text):
-        """Receive, and come back whenever the connection is cut, until a text has come."""
-        while text not in self.texts[-200:]:
-            try:
-                async with self.connected() as self.connection:
-                    async for data in self.connection:
-                        self.take(json.loads(data))
-                        if text in self.texts[-200:]:
-                            return
-            except (OSError, ConnectionClosed, InvalidHandshake):
-                pass
-            self.cuts += 1
-            await asyncio.sleep(random.uniform(0, 0.02))
-
-    def take(self, frame):
-        if "log" in frame:
-            self.log, self.last = frame["log"], frame["last"]
-            self.gaps += [frame["gap"]] if frame["gap"] else []
-            self.is_in.set()
-        elif "messages" in frame:
-            self.ids += range(frame["first"], frame["first"] + len(frame["messages"]))
-            self.texts += frame["messages"]
-            self.last = self.ids[-1]
-
-
 @pytest.fixture
 def serve(start):
     """Start a step on a free port in a process of its own: the process and its host."""
@@ -138,11 +98,6 @@ def ports_of_clients(process):
 def end_of(process):
     process.process.send_signal(signal.SIGTERM)
     return process.end(5)[1]
-
-
-async def are_in(*clients):
-    async with asyncio.timeout(30):
-        await asyncio.gather(*(client.is_in.wait() for client in clients))
 
 
 async def say(host, messages, pause_every=20):
@@ -644,49 +599,26 @@ async def test_in_step_7_web_concurrency_makes_no_second_room(serve):
 # ---- Behind a reverse proxy, with TLS
 
 
-def require(command, package):
-    path = shutil.which(command) or shutil.which(command, path="/usr/sbin")
-    if not path:
-        why = f"no {command}: install it (on Debian: sudo apt install {package})"
-        (pytest.fail if os.environ.get("WORKSHOP_REQUIRE_ALL") == "1" else pytest.skip)(why)
-    return path
-
-
 @pytest.fixture
 def behind_nginx(serve, start, tmp_path):
     """Serve step 7 behind nginx as the docs have it: the port, an SSL context, and an origin."""
-    nginx, openssl = require("nginx", "nginx-light"), require("openssl", "openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = start(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-        "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost")  # fmt: skip
-    assert made.end()[0] == 0
+    nginx = require("nginx", "nginx-light")
+    certificate, key = make_certificate(start, tmp_path)
     port = free_port()
     origin = f"https://chat.example:{port}"
     settings = {"QUART_ORIGINS": origin, "FORWARDED_ALLOW_IPS": "127.0.0.1"}
     _, host = serve(HARDEN, QUART_CONNECTIONS_PER_ADDRESS="2", **settings)
     server = (ROOT / "docs/nginx.conf").read_text(encoding="utf-8")
-    for documented, own in {
+    own = {
         "listen 443": f"listen 127.0.0.1:{port}",
-        "/etc/ssl/chat.example.pem": str(certificate),
-        "/etc/ssl/chat.example.key": str(key),
+        "/etc/ssl/chat.example.pem": certificate,
+        "/etc/ssl/chat.example.key": key,
         "127.0.0.1:5000": host,
         "client_header_timeout 10s": "client_header_timeout 1s",  # so that it is soon over
         "client_body_timeout 10s": "client_body_timeout 1s",
-    }.items():
-        assert documented in server
-        server = server.replace(documented, own)
-    settings = transport_proxy.SETTINGS.replace("SERVER", server).replace("FOLDER", str(tmp_path))
-    (tmp_path / "nginx.conf").write_text(settings, encoding="utf-8")
-    start(nginx, "-p", tmp_path, "-c", tmp_path / "nginx.conf")
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert time.monotonic() < deadline, "nginx does not start"
-            time.sleep(0.05)
+    }
+    start(nginx, "-p", tmp_path, "-c", nginx_settings(replaced(server, own), tmp_path))
+    wait_until_listening(port)
     return port, ssl.create_default_context(cafile=certificate), origin
 
 
@@ -790,15 +722,6 @@ async def test_where_no_proxy_is_expected_nobody_can_make_up_an_address(serve):
 # ---- Many workers
 
 
-@pytest.fixture
-def redis_url(start):
-    """The address of a Redis server of the test's own."""
-    command, port = require("redis-server", "redis-server"), free_port()
-    redis = start(command, "--port", port, "--bind", "127.0.0.1", "--save", "")
-    redis.wait_for("Ready to accept connections")
-    return f"redis://127.0.0.1:{port}"
-
-
 async def let_in(url):
     """Connect as often as it takes until the server lets one in."""
     async with asyncio.timeout(20):
@@ -807,33 +730,6 @@ async def let_in(url):
                 return await connect(url, proxy=None, compression=None)
             except (OSError, InvalidStatus, ConnectionClosed):
                 await asyncio.sleep(0.05)
-
-
-async def say_surely(host, name, number_of_messages):
-    """Send numbered messages, each once it is seen that the one before was accepted or refused.
-
-    Returns those that were accepted for sure: who sends sees them come back.
-    """
-    accepted, me = [], Client(host)
-    listening = asyncio.create_task(me.listen_until(f"{name} is done"))
-    await are_in(me)
-    for number in range(0, number_of_messages, 25):
-        batch = [f"{name} {one}" for one in range(number, number + 25)]
-        async with asyncio.timeout(20):
-            while me.connection.state is not State.OPEN:
-                await asyncio.sleep(0.005)  # it is coming back
-        before, cuts = len(me.texts), me.cuts
-        try:
-            for message in batch:
-                await me.connection.send(message)
-        except ConnectionClosed:
-            continue  # what came through is seen in the log
-        async with asyncio.timeout(20):
-            while batch[-1] not in me.texts[before:] and me.cuts == cuts:
-                await asyncio.sleep(0.005)
-    listening.cancel()
-    accepted = [text for text in me.texts if text.startswith(f"{name} ")]
-    return accepted
 
 
 @pytest.mark.thorough
@@ -848,7 +744,7 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
     listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
     await are_in(*clients)
     senders = [
-        asyncio.create_task(say_surely(host, name, 500))
+        asyncio.create_task(say_surely(Client(host), name, range(0, 500, 25)))
         for name in ("alice", "bob", "carol", "dave")
     ]
     async with asyncio.timeout(30):

@@ -6,8 +6,8 @@ import sys
 from urllib.parse import urlencode
 
 import pytest
+from proxies import nginx_settings, require
 from repo import ROOT, STEPS, free_port, get_when_served
-from test_going_further import NGINX, require
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -31,10 +31,8 @@ class Behind:
         server = re.sub(r"^ *ssl_.*\n", "", server, flags=re.MULTILINE)
         server = server.replace("listen 443 ssl", f"listen 127.0.0.1:{self.port}")
         server = server.replace("127.0.0.1:5000", f"127.0.0.1:{own}")
-        text = NGINX.replace("access_log off", f"access_log {folder}/access.log")
-        text = text.replace("SERVER", server).replace("FOLDER", str(folder))
-        (folder / "nginx.conf").write_text(text, encoding="utf-8")
-        self.nginx = start(nginx, "-p", folder, "-c", folder / "nginx.conf")
+        server = server.replace("server_name", f"access_log {folder}/access.log; server_name")
+        self.nginx = start(nginx, "-p", folder, "-c", nginx_settings(server, folder))
         get_when_served(f"http://127.0.0.1:{self.port}/sign-in")
 
     def post(self, path, cookie="", **fields):
