@@ -36,9 +36,10 @@ from repo import (
 )
 
 from harness import inprocess
-from harness.browser import NO_BROWSER, launch
+from harness.browser import NO_BROWSER, launch, sign_in
 from harness.live_server import LiveServer
 from harness.missing import missing
+from harness.sign_in import SETTINGS, asks_who
 from workshop import site as site_module
 from workshop.steps import all_exercises
 
@@ -68,6 +69,7 @@ RUN_BY = {
     "python3 -m workshop bench": "tests/test_bench.py::test_ctrl_c_stops_at_once_and_leaves_no_pro",
     "python3 -m workshop bench transports": "tests/test_transports.py::test_the_benchmark_gives_ta",
     "redis-server": "tests/test_going_further.py::test_four_workers_are_one_room_even_if_one_is_",
+    "python serve.py": "tests/test_signed_in.py::test_no_log_contains_a_ticket_",
     "REDIS_URL=redis://127.0.0.1 python serve.py --workers 4": (
         "tests/test_going_further.py::test_four_workers_are_one_room_even_if_one_is_killed"
     ),
@@ -682,18 +684,26 @@ async def search_finds_a_word(browser, address):
     await expect(page.locator("#search-results li").first).to_contain_text("Glossary")
 
 
-def test_every_steps_page_is_accessible(in_browser):
+def test_every_steps_page_is_accessible(in_browser, monkeypatch):
+    for name, value in SETTINGS.items():  # so that a test can sign in
+        monkeypatch.setenv(name, value)
+
     async def look(browser):
         for step in STEPS if RUNS_ALL else (STEPS[0], STEPS[3], STEPS[-1]):
             server = LiveServer(inprocess.load(step))
             server.start()
-            page = await browser.new_page()
+            context = await browser.new_context()
+            page = await context.new_page()
             await page.goto(server.url)
+            if asks_who(server.app):
+                assert await findings(page, LIGHT_AND_DARK) == [], f"{step.name}: the form"
+                await sign_in(context, server)
+                await page.goto(server.url)
             if await page.get_by_role("button").count():
                 await expect(page.get_by_role("status")).to_have_text("Connected")
             found = await findings(page, LIGHT_AND_DARK)
             assert found == [], (step.name, found)
-            await page.close()
+            await context.close()
             await asyncio.to_thread(server.stop)
 
     in_browser(look)

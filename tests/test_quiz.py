@@ -254,7 +254,7 @@ def test_quiz_is_about_the_step_that_one_is_at(started, asked, monkeypatch):
     assert f"{asked}: 3 questions" in run("quiz")[1]
 
 
-@pytest.mark.parametrize("words", [["9"], ["nothing"], ["1", "2"], ["--no"]])
+@pytest.mark.parametrize("words", [["19"], ["nothing"], ["1", "2"], ["--no"]])
 def test_quiz_says_what_there_is_when_it_is_asked_for_something_else(words):
     code, output = run("quiz", *words)
     assert code == 2
