@@ -9,10 +9,13 @@ sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 import lists  # noqa: E402
 import run_notebooks  # noqa: E402
 
+from workshop import VERSION  # noqa: E402
+
 run_notebooks.put_into(DOCS / "notebooks")
 
 project = "Quart WebSocket Workshop"
-copyright = "the authors of the workshop"
+version = release = VERSION
+copyright = f"the authors of the workshop. This is version {VERSION}."
 language = "en"
 extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx_click"]
 extensions += ["workshop_docs", "changes", "lists", "proofs", "drawings", "quiz", "live_page"]

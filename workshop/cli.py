@@ -2,7 +2,7 @@
 
 import click
 
-from workshop import environment, machine, serving, steps
+from workshop import VERSION, environment, machine, serving, steps
 from workshop.commands import (
     COMMAND,
     board,
@@ -48,6 +48,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`COMMAND --help` tells more about each.",
 )
+@click.version_option(VERSION, message="Quart WebSocket Workshop %(version)s")
 @click.pass_context
 def main_group(context):
     """Learn WebSockets with Quart by building one small app in numbered steps.
