@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workshop import machine, serving
+from workshop import language, machine, serving
 from workshop.environment import hand_over
 from workshop.venv import ROOT
 
@@ -47,8 +47,10 @@ def require_place(folder):
         raise NoPlace(f"{folder} cannot be written to")
 
 
-def build(folder):
+def build(folder, languages):
     """Build the site, and only if nothing is wrong, put it into a folder; returns an exit code.
+
+    It is built in these languages, the first of which is English. The others are in folders of it.
 
     A warning is an error. Raises NoPlace if the folder cannot be written to.
     """
@@ -57,12 +59,26 @@ def build(folder):
     with tempfile.TemporaryDirectory(prefix="site-", dir=MADE) as made:
         html = Path(made, "html")
         # Everything is built again, or a warning about an unchanged page would not be repeated.
-        strict = ["-q", "-W", "--keep-going", "-E", "-d", Path(made, "doctrees")]
-        sphinx = [sys.executable, "-m", "sphinx", *strict, DOCS, html]
-        code = subprocess.run(sphinx, env=machine.network_environ()).returncode
-        if code:
-            print(f"The site was not built, and {folder} is as it was. Sphinx says why, above.")
-            return code
+        strict = ["-q", "-W", "--keep-going", "-E"]
+        strict += ["-D", f"languages={','.join(languages)}"]
+        for code in languages:
+            options, into = [], html
+            if code != language.ENGLISH:
+                options = [
+                    "-b",
+                    "translated",
+                    "-D",
+                    f"language={code}",
+                    "-D",
+                    f"translating={code}",
+                ]
+                into = html / code
+            options += ["-d", Path(made, f"doctrees-{code}"), DOCS, into]
+            sphinx = [sys.executable, "-m", "sphinx", *strict, *options]
+            code = subprocess.run(sphinx, env=machine.network_environ()).returncode
+            if code:
+                print(f"The site was not built, and {folder} is as it was. Sphinx says why, above.")
+                return code
         (html / SITE).touch()
         try:
             _put(html, folder)
@@ -110,7 +126,8 @@ def _sources():
     generated = {MADE, DOCS / "notebooks"}
     digest = hashlib.sha256(sys.version.encode())
     for path in files:
-        if path.parent.name != "__pycache__" and not generated & set(path.parents):
+        is_made = path.parent.name == "__pycache__" or path.suffix == ".mo"
+        if not is_made and not generated & set(path.parents):
             about = path.stat()
             what = (path.relative_to(ROOT).as_posix(), about.st_size, about.st_mtime_ns)
             digest.update(repr(what).encode())

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const base = new URL("live/", document.currentScript.src);
+  const base = new URL(document.currentScript.dataset.base ?? "live/", document.currentScript.src);
 
   function make(tag, attributes, ...content) {
     const element = document.createElement(tag);
