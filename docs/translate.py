@@ -13,6 +13,7 @@ import ast
 import difflib
 import io
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ sys.path[:0] = [str(DOCS), str(ROOT)]
 from translated import catalogue  # noqa: E402
 
 from workshop import language  # noqa: E402
+from workshop.outcomes import words_of  # noqa: E402
+from workshop.steps import all_steps  # noqa: E402
 
 CLOSE = 0.6  # how much of a message is the same if only its English has changed
 WIDTH = 100
@@ -31,8 +34,28 @@ HEADER = [
     "Content-Type: text/plain; charset=UTF-8",
     "Content-Transfer-Encoding: 8bit",
 ]
+RULE = "Plural-Forms: "
 PLURALS = "nplurals=2; plural=(n != 1);"  # of a new language
 CALLS = ("_", "N_", "plural")
+# What a check says in these steps is told in words of these files; no text there is marked.
+TRANSLATED_STEPS = 3
+TELLING = [
+    *(f"harness/{name}.py" for name in ("clues", "errors", "failures", "inprocess", "journey")),
+    *(f"harness/{name}.py" for name in ("loading", "loops", "markup", "pipfile", "processes")),
+    *(f"harness/{name}.py" for name in ("redirects", "remembering", "sources")),
+    *("workshop/outcomes.py", "workshop/comparing.py", "workshop/checking.py"),
+]
+# Values that are words, and what Python says.
+VALUES = (
+    "nobody",
+    "again",
+    " again",
+    "before",
+    "after",
+    " and ",
+    "coroutine {name} was never awaited",
+)
+NO_PROSE = re.compile(r"\\|\(\?|\[\^|\.\*|://|^--|^[A-Z][a-z]+(?: [a-z]+)+$|\n\w|^<link|^<script s")
 
 
 def of_pages(code):
@@ -66,6 +89,89 @@ def in_code(folder):
     return found
 
 
+def of_command():
+    """The texts of the command: those in its code, and the help of what is typed."""
+    from workshop.cli import main_group
+    from workshop.commands import helping
+
+    helps = [helping.written(*one) for one in helping.texts(main_group)]
+    return [*helps, *in_code(language.LOCALE.parent)]
+
+
+def parts_of(message):
+    """The texts of a message."""
+    return message if isinstance(message, tuple) else (message,)
+
+
+def in_checks():
+    """The sentences that checks of the first steps can say, as templates, and the checks' names.
+
+    The values in a template are called what they are in the code: {response.status}.
+    """
+    paths = [ROOT / name for name in TELLING]
+    for step in all_steps()[:TRANSLATED_STEPS]:
+        paths += sorted([*step.glob("tests/test_*.py"), *step.glob("challenges/*/tests/test_*.py")])
+    found = list(VALUES)
+    for path in paths:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        parts = [tree]
+        if path.name.startswith("test_"):
+            names = re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8"))
+            found += map(words_of, names)
+            asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert) and node.msg]
+            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            fails = [call for call in calls if getattr(call.func, "attr", "") == "fail"]
+            parts = [*(node.msg for node in asserts), *(call.args[0] for call in fails)]
+        found += (text for part in parts for text in templates(part) if is_prose(text))
+    return found
+
+
+def templates(node):
+    """The texts in some code, but for docstrings and what is compared; values are {in braces}."""
+    if isinstance(node, ast.Compare) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ):
+        return
+    if (text := template(node)) is not None:
+        yield text
+        inner = (part for part in ast.walk(node) if isinstance(part, ast.FormattedValue))
+        children = [part.value for part in inner]
+    elif isinstance(node, ast.Dict) and all(isinstance(one, ast.Constant) for one in node.values):
+        children = node.values  # what they are found by are patterns
+    else:
+        children = ast.iter_child_nodes(node)
+    for child in children:
+        yield from templates(child)
+
+
+def template(node):
+    """The template that a node is; None if it is no text."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value.replace("{", "{{").replace("}", "}}")
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            template(part) if isinstance(part, ast.Constant) else named(part)
+            for part in node.values
+        )
+    return None
+
+
+def named(part):
+    """A value of a template: {its code}, or {its code!r} if its repr() is shown."""
+    return f"{{{ast.unparse(part.value)}{'!r' if part.conversion == ord('r') else ''}}}"
+
+
+def is_prose(text):
+    """Whether a template has words of its own that a learner could read."""
+    literals = language.literals(text)
+    words = re.findall(r"\b[a-z']{2,}\b", " ".join(literals))
+    if len(literals) > 1:
+        is_enough = any(len(word) > 2 for word in words) or (words and literals[0])
+    else:
+        is_enough = " " in text and len(words) > 1
+    return bool(is_enough) and not NO_PROSE.search(text)
+
+
 def catalogues(code):
     """The path of each catalogue of a language, with the messages that should be in it.
 
@@ -73,42 +179,40 @@ def catalogues(code):
     """
     pages, asked = of_pages(code)
     made = {catalogue(code, page): found for page, found in pages.items()}
-    steps = [*in_code(DOCS), *in_code(language.LOCALE.parent), *asked]
-    plurals = {one for pair in steps if isinstance(pair, tuple) for one in pair}
     folder = language.LOCALE / code
-    made[folder / "steps.po"] = [text for text in steps if text not in plurals]
+    made[folder / "command.po"] = command = of_command()
+    made[folder / "checks.po"] = in_checks()
+    elsewhere = {part for message in command for part in parts_of(message)}
+    steps = [*in_code(DOCS), *asked]
+    elsewhere |= {part for message in steps if isinstance(message, tuple) for part in message}
+    made[folder / "steps.po"] = [text for text in steps if text not in elsewhere]
     return {path: list(dict.fromkeys(messages)) for path, messages in made.items()}
 
 
-def merged(wanted, old):
-    """The messages of a catalogue: what is translated stays so, and what has changed is fuzzy."""
-    known = {message.msgid: message for message in old}
-    gone = [
-        one.msgid
-        for one in old
-        if one.msgid and one.msgid not in map(key, wanted) and one.strings[0]
-    ]
+def merged(wanted, old, known, forms):
+    """The messages of a catalogue: what is translated stays so, and what has changed is fuzzy.
+
+    `old` has those of its file, and `known` those of all files. A language has so many `forms`.
+    """
+    known = known | {message.msgid: message for message in old}
+    gone = {message.msgid for message in old if message.strings[0]}
+    gone -= {parts_of(message)[0] for message in wanted}
     made = []
     for message in wanted:
-        msgid, plural = message if isinstance(message, tuple) else (message, "")
-        one = known.get(msgid)
+        msgid, plural = (*parts_of(message), "")[:2]
+        one, is_fuzzy = known.get(msgid), False
         if one is None and (close := difflib.get_close_matches(msgid, gone, 1, CLOSE)):
-            one = language.Message(msgid, plural, known[close[0]].strings, True)
-        forms = 2 if plural else 1
-        if one is None or len(one.strings) != forms:
-            one = language.Message(msgid, plural, ("",) * forms)
-        made.append(one)
+            one, is_fuzzy = known[close[0]], True
+        strings = ("",) * (forms if plural else 1)
+        if one and len(one.strings) == len(strings):
+            strings, is_fuzzy = one.strings, is_fuzzy or one.is_fuzzy or one.plural != plural
+        made.append(language.Message(msgid, plural, strings, is_fuzzy and any(strings)))
     return made
-
-
-def key(message):
-    """What a message is found by."""
-    return message[0] if isinstance(message, tuple) else message
 
 
 def text_of(messages, code, plurals):
     """The text of a .po file."""
-    header = [f"Language: {code}", *HEADER, f"Plural-Forms: {plurals}"]
+    header = [f"Language: {code}", *HEADER, f"{RULE}{plurals}"]
     lines = ['msgid ""', 'msgstr ""', *(json.dumps(f"{line}\n") for line in header)]
     for one in messages:
         lines += ["", *(["#, fuzzy"] if one.is_fuzzy else []), *field("msgid", one.msgid)]
@@ -138,13 +242,16 @@ def field(name, text):
 
 def updated(code):
     """The paths of the catalogues of a language, with what should be in them."""
-    made = {}
-    for path, wanted in catalogues(code).items():
-        old = language.read(path) if path.is_file() else []
-        rule = [line for line in header_of(old) if line.startswith("Plural-Forms: ")]
-        plurals = rule[0].partition(": ")[2] if rule else PLURALS
-        made[path] = text_of(merged(wanted, old[1:]), code, plurals)
-    return made
+    wanted = catalogues(code)
+    old = {path: language.read(path) if path.is_file() else [] for path in wanted}
+    rules = [line for one in old.values() for line in header_of(one) if line.startswith(RULE)]
+    rule = rules[0].removeprefix(RULE) if rules else PLURALS
+    forms = int(re.search(r"nplurals=(\d)", rule)[1])
+    known = {message.msgid: message for one in old.values() for message in one[1:]}
+    return {
+        path: text_of(merged(messages, old[path][1:], known, forms), code, rule)
+        for path, messages in wanted.items()
+    }
 
 
 def header_of(messages):

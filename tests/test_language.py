@@ -1,5 +1,6 @@
 """Translations: what is in a message besides words survives, and what has none stays English."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,12 +10,18 @@ import pytest
 from repo import ROOT
 
 from workshop import language
+from workshop.outcomes import Check
+from workshop.steps import all_exercises, find_exercise
+from workshop.verdict import Verdict
 
 PATHS = sorted([*(ROOT / "docs/locale").rglob("*.po"), *language.LOCALE.rglob("*.po")])
+TRANSLATED_STEPS = 3
+# That German does not have; none may be left in a sentence.
+ENGLISH_WORDS = re.compile(r"\b(?:the|is|are|it|should|does|needs|and|with|after|to|of|by)\b")
 CODE = re.compile(r"`+[^`]+`+")
 # What must be the same in a translation: links' targets, roles, HTML, and where values are put.
 KEPT = {
-    "values": re.compile(r"\{\{ \w+ \}\}|\{[^{}`]*\}|%[sd]"),
+    "substitutions": re.compile(r"(?<!\{)\{\{ \w+ \}\}(?!\})|%[sd]"),
     "links": re.compile(r"\]\(([^)]*)\)"),
     "HTML": re.compile(r"</?\w[^>]*>"),
 }
@@ -23,6 +30,7 @@ KEPT = {
 def kept_of(message):
     """What a translator must not change in a message."""
     found = {"code": Counter(CODE.findall(message))}
+    found["values"] = Counter(filter(language.is_value, language.VALUE.split(message)))
     words = CODE.sub("``", message)
     return found | {name: Counter(pattern.findall(words)) for name, pattern in KEPT.items()}
 
@@ -30,7 +38,7 @@ def kept_of(message):
 def differences(english, other):
     """What one message has and the other lacks; a translation may name code once more."""
     one, two = kept_of(english), kept_of(other)
-    more = {name: two[name] - one[name] for name in KEPT}
+    more = {name: two[name] - one[name] for name in one if name != "code"}
     return {name: (one[name] - two[name]) + more.get(name, Counter()) for name in one}
 
 
@@ -51,7 +59,7 @@ def test_values_code_roles_and_links_survive_in_each_translation(path):
     ("english", "other", "lost"),
     [
         ("Press {key}.", "Drück {taste}.", "values"),
-        ("about {{ minutes }}", "etwa {{ minuten }}", "values"),
+        ("about {{ minutes }}", "etwa {{ minuten }}", "substitutions"),
         ("see [this](a.md#b)", "siehe [das](a.md#c)", "links"),
         ("({proof}`tests/a.py::b`)", "({proof}`tests/a.py::c`)", "code"),
         ("use `await`", "nimm `warte`", "code"),
@@ -78,6 +86,7 @@ def catalogue(tmp_path, monkeypatch):
         (tmp_path / "xx").mkdir(exist_ok=True)
         (tmp_path / "xx/test.po").write_text(header + text, encoding="utf-8")
         monkeypatch.setattr(language, "_now", language.of("xx", tmp_path))
+        language._told.cache_clear()
 
     return use
 
@@ -170,3 +179,61 @@ def test_a_page_that_has_changed_since_its_translation_lags_behind(tmp_path, mon
     assert progress(["tea", "sugar"], {}, path) == (50, True)
     path.write_text(path.read_text().replace('msgid "tea"', '#, fuzzy\nmsgid "tea"'))
     assert progress(["tea"], {}, path) == (0, True)
+
+
+# What a check says
+
+
+@pytest.fixture
+def german():
+    """Use German, as after `--language de`."""
+    language.use("de")
+    yield
+    language.use(language.ENGLISH)
+
+
+MISTAKES = [
+    (exercise, mistake)
+    for exercise in all_exercises()
+    if exercise.number <= TRANSLATED_STEPS
+    for mistake in exercise.mistakes
+]
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mistake"), MISTAKES, ids=lambda one: getattr(one, "name", None)
+)
+def test_what_a_check_says_of_each_mistake_of_the_first_steps_is_in_german(
+    exercise, mistake, german
+):
+    said = json.loads((ROOT / "docs/captured/mistakes.json").read_text(encoding="utf-8"))
+    first, *lines = said[exercise.id][mistake.name].splitlines()
+    assert language.sentence(first.removeprefix("Fix this first: ")) not in first
+    for line in map(str.strip, lines):
+        told = without_quotes(language.sentence(line))
+        assert told != without_quotes(line)
+        assert ENGLISH_WORDS.findall(told) == [], told
+
+
+def without_quotes(text):
+    """A text without code, without what is in quotes, and without what Python or a server says."""
+    return re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"|\w+(Error|NotFound): [^:]*|Invalid [^:]*", "", text)
+
+
+def test_check_tells_all_of_it_in_german(german):
+    exercise = find_exercise("03")
+    verdict = Verdict(exercise)
+    checks = [
+        Check("every message comes back in order", "failed", "expected ['a'], but received ['b']"),
+        Check("a plain get is refused", "later"),
+        Check("the page loads its style sheet and its script", "passed"),
+    ]
+    lines = [line for check in checks for _outcome, line in verdict.hear(check)]
+    assert lines == [
+        "jede Nachricht kommt zurück, der Reihe nach",
+        "ein einfaches GET wird abgelehnt",
+    ]
+    assert verdict.rest() == [("passed", "1 Check früherer Schritte bestanden")]
+    heading, lines = verdict.to_fix()
+    assert heading == "Behebe das zuerst: jede Nachricht kommt zurück, der Reihe nach"
+    assert lines == ["erwartet war ['a'], angekommen ist ['b']"]

@@ -1,13 +1,16 @@
 """The command `python3 -m workshop`: its commands in order, and what becomes of their problems."""
 
+import sys
+
 import click
 
-from workshop import environment, machine, serving, steps
+from workshop import environment, language, machine, serving, steps
 from workshop.commands import (
     COMMAND,
     board,
     classroom,
     grade,
+    helping,
     kit,
     lab,
     labs,
@@ -42,11 +45,27 @@ class Commands(click.Group):
             raise click.ClickException(str(problem)) from None
 
 
+def check_language(context, param, option):
+    """Refuse a language that is unknown; of what is known, `language.begin` has made its choice."""
+    try:
+        language.chosen(option)
+    except ValueError as problem:
+        raise click.UsageError(f"{language.VARIABLE}: {problem}") from None
+
+
 @click.group(
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`COMMAND --help` tells more about each.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(language.known()),
+    is_eager=True,
+    expose_value=False,
+    callback=check_language,
+    help="The language of the command.  [WORKSHOP_LANGUAGE, or the system's]",
 )
 @click.pass_context
 def main_group(context):
@@ -75,4 +94,7 @@ for command in (
 
 def main():
     """Run the command that the arguments name, and end with its exit code."""
+    language.begin(sys.argv[1:])
+    if language.code != language.ENGLISH:
+        helping.translate(main_group)
     main_group(prog_name=COMMAND)

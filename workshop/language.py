@@ -8,6 +8,7 @@ this before anything is installed.
 import contextlib
 import functools
 import gettext
+import itertools
 import json
 import locale
 import os
@@ -22,7 +23,13 @@ SYSTEM = ("LC_ALL", "LC_MESSAGES", "LANG")  # in the order in which a system rea
 LINE = re.compile(r'(?:(msgid|msgid_plural|msgstr(?:\[(\d)\])?) )?(".*")')
 # A value in a template, such as {name}; doubled braces are those of the text.
 VALUE = re.compile(r"(\{\{|\}\}|\{[^{}]*\})")
-DEEPEST = 3  # sentences within sentences
+DEEPEST = 5  # sentences within sentences
+MEANWHILE = "Meanwhile "
+JOINTS = re.compile(r"`[^`]*`|(: |; |, | and | \(|(?<=`) )")  # between sentences, but not in code
+CLAUSE = r"((?:: |; |, | \(| after | and | in | again| The | A ).*?|)"  # how one begins
+NAME = r"(\S* ?|'.*?'|\".*?\")"
+LONGEST = 3000  # characters of a sentence that a template is looked for
+SHORT = 10  # characters of a template, with which it could mean anything
 
 
 @dataclass
@@ -72,9 +79,14 @@ class Catalogue:
 
     @functools.cached_property
     def templates(self):
-        """The texts with values in them, those with the most words of their own first."""
+        """The texts with values in them, each with its other parts and how long these are.
+
+        Those with the longest parts come first.
+        """
         found = [text for text in self.texts if any(map(is_value, VALUE.split(text)))]
-        return sorted(found, key=lambda text: -len("".join(literals(text))))
+        parts = [(text, [part for part in literals(text) if part]) for text in found]
+        sized = [(text, one, sum(map(len, one))) for text, one in parts]
+        return sorted(sized, key=lambda each: -each[2])
 
 
 def is_value(part):
@@ -112,8 +124,11 @@ asked = None  # a dictionary that notes of each text whether it is translated, i
 def use(language):
     """Use a language from now on."""
     global _now, code
+    if language == code:
+        return
     code = language
     _now = _NOTHING if language == ENGLISH else of(language)
+    _told.cache_clear()
 
 
 def known():
@@ -141,34 +156,63 @@ def plural(one, many, number):
     return one if number == 1 else many
 
 
-def sentence(text, depth=DEEPEST):
+def sentence(text):
     """What a check says, in the language that is used.
 
     Tests say everything in English, with the values filled in, so a template is looked for that the
-    sentence can be made from. A value may be such a sentence, too. What has no template stays.
+    sentence can be made from. A value may be such a sentence, too, or several, one after the other.
+    What has no template stays.
     """
-    if not text or not _now.texts:
+    if not _now.texts or len(text) > LONGEST:
         return text
+    if text.startswith(MEANWHILE):  # which stands on a line of its own
+        told = _told(f"; m{text[1:]}", DEEPEST)[0].removeprefix("; ")
+        return told[0].upper() + told[1:]
+    return _told(text, DEEPEST)[0]
+
+
+@functools.cache
+def _told(text, depth):
+    """A sentence in the language that is used, and how many of its characters have a template."""
     if found := _now.texts.get(text):
-        return found
-    for template in _now.templates:
-        if depth and all(part in text for part in literals(template)):
-            if values := values_of(template, text):
-                told = {name: sentence(value, depth - 1) for name, value in values.items()}
-                return fill(_now.texts[template], told)
-    return text
+        return found, len(text)
+    if not depth or " " not in text:
+        return text, 0
+    best, most = text, 0
+    for template, parts, size in _now.templates:
+        if all(part in text for part in parts) and (values := values_of(template, text)):
+            told = {name: _told(value, depth - 1) for name, value in values.items()}
+            known = size + sum(count for _value, count in told.values())
+            if known >= most:  # of several, the one with more in its values is more specific
+                best, most = fill(_now.texts[template], {one: told[one][0] for one in told}), known
+    for found in JOINTS.finditer(text):
+        for place in (found.start(), found.end()) if found[1] else ():  # which isn't in code
+            if 0 < place < len(text):
+                (one, known), (other, more) = (
+                    _told(part, depth - 1) for part in (text[:place], text[place:])
+                )
+                if known + more > most:
+                    best, most = one + other, known + more
+    return best, most
 
 
 @functools.cache
 def _pattern(template):
-    """What matches the sentences that are made from a template, and the names of its values."""
-    names, parts = [], []
-    for part in VALUE.split(template):
+    """What matches the sentences that are made from a template, and the names of its values.
+
+    Of two values with nothing between them, the second one is a clause, or empty. A template with
+    few words of its own begins with a name, or something in quotes.
+    """
+    names, parts, is_after_value = [], [], False
+    is_short = sum(map(len, literals(template))) < SHORT
+    for part in filter(None, VALUE.split(template)):
         if is_value(part):
+            first = NAME if is_short and not parts else "(.*?)"
             names.append(part)
-            parts.append("(.+?)" if part != template else "(?!)")
+            parts.append(CLAUSE if is_after_value else first)
         else:
             parts.append(re.escape(part[0] if part in ("{{", "}}") else part))
+        is_after_value = is_value(part)
     return re.compile("".join(parts), re.DOTALL), names
 
 
@@ -200,6 +244,17 @@ def chosen(option=None):
                 raise ValueError(f"no such language: {asked_for} (there are {', '.join(known())})")
             return asked_for
     return next((each for each in known() if each == of_system()), ENGLISH)
+
+
+def begin(arguments):
+    """Use the language that the command's arguments ask for, before they are read properly."""
+    option = None
+    for word, following in itertools.pairwise([*arguments, ""]):
+        if not word.startswith("--language"):
+            break
+        option = following if word == "--language" else word.partition("=")[2]
+    with contextlib.suppress(ValueError):  # which is told once they are
+        use(chosen(option))
 
 
 def of_system():
