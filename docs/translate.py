@@ -26,7 +26,7 @@ from translated import catalogue  # noqa: E402
 
 from workshop import language  # noqa: E402
 from workshop.outcomes import words_of  # noqa: E402
-from workshop.steps import all_steps  # noqa: E402
+from workshop.steps import all_exercises, all_steps  # noqa: E402
 
 CLOSE = 0.6  # how much of a message is the same if only its English has changed
 WIDTH = 100
@@ -45,6 +45,7 @@ TELLING = [
     *(f"harness/{name}.py" for name in ("redirects", "remembering", "sources")),
     *("workshop/outcomes.py", "workshop/comparing.py", "workshop/checking.py"),
 ]
+SAYING = ("doctor", "installing")  # modules in which most texts say what is wrong
 # Values that are words, and what Python says.
 VALUES = (
     "nobody",
@@ -55,7 +56,9 @@ VALUES = (
     " and ",
     "coroutine {name} was never awaited",
 )
-NO_PROSE = re.compile(r"\\|\(\?|\[\^|\.\*|://|^--|^[A-Z][a-z]+(?: [a-z]+)+$|\n\w|^<link|^<script s")
+NO_PROSE = re.compile(
+    r"\\|\(\?|[a-z]\|[A-Za-z]|\[\^|\.\*|://|^ ?--|^[A-Z][a-z]+(?: [a-z]+)+$|\n\w|^<link|^<script s"
+)
 
 
 def of_pages(code):
@@ -95,12 +98,37 @@ def of_command():
     from workshop.commands import helping
 
     helps = [helping.written(*one) for one in helping.texts(main_group)]
-    return [*helps, *in_code(language.LOCALE.parent)]
+    return [*helps, *in_code(language.LOCALE.parent), *problems()]
+
+
+def problems():
+    """What the modules beneath the command say is wrong, as templates: no text there is marked."""
+    found = []
+    for path in sorted(language.LOCALE.parent.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        parts = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc]
+        if path.stem in SAYING:
+            parts = [tree]
+        found += (text for part in parts for text in templates(part) if is_prose(text))
+    return found
 
 
 def parts_of(message):
     """The texts of a message."""
     return message if isinstance(message, tuple) else (message,)
+
+
+def of_exercises():
+    """What a learner reads of the exercises of the first steps, and the titles of all."""
+    found = [exercise.title for exercise in all_exercises()]
+    for exercise in all_exercises():
+        if exercise.number <= TRANSLATED_STEPS:
+            found += [*exercise.objectives, exercise.task, *exercise.hints]
+            found += [*(mistake.name for mistake in exercise.mistakes)]
+            found += [part.title for part in exercise.parts]
+            if way := exercise.other_way:
+                found += [way.name, way.trade_off]
+    return found
 
 
 def in_checks():
@@ -183,7 +211,7 @@ def catalogues(code):
     made[folder / "command.po"] = command = of_command()
     made[folder / "checks.po"] = in_checks()
     elsewhere = {part for message in command for part in parts_of(message)}
-    steps = [*in_code(DOCS), *asked]
+    steps = [*in_code(DOCS), *of_exercises(), *asked]
     elsewhere |= {part for message in steps if isinstance(message, tuple) for part in message}
     made[folder / "steps.po"] = [text for text in steps if text not in elsewhere]
     return {path: list(dict.fromkeys(messages)) for path, messages in made.items()}

@@ -40,9 +40,9 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except steps.UnknownTarget as problem:
-            raise click.UsageError(str(problem)) from None
+            raise click.UsageError(language.sentence(str(problem))) from None
         except (*PROBLEMS, BoardProblem, BranchProblem, ReportProblem) as problem:
-            raise click.ClickException(str(problem)) from None
+            raise click.ClickException(language.sentence(str(problem))) from None
 
 
 def check_language(context, param, option):
