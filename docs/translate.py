@@ -45,9 +45,11 @@ TELLING = [
     *(f"harness/{name}.py" for name in ("redirects", "remembering", "sources")),
     *("workshop/outcomes.py", "workshop/comparing.py", "workshop/checking.py"),
 ]
-SAYING = ("doctor", "installing")  # modules in which most texts say what is wrong
+SAYING = ("doctor", "installing", "reporting")  # modules in which most texts say what is wrong
 # Values that are words, and what Python says.
 VALUES = (
+    "free",
+    "taken",
     "nobody",
     "again",
     " again",
@@ -57,7 +59,8 @@ VALUES = (
     "coroutine {name} was never awaited",
 )
 NO_PROSE = re.compile(
-    r"\\|\(\?|[a-z]\|[A-Za-z]|\[\^|\.\*|://|^ ?--|^[A-Z][a-z]+(?: [a-z]+)+$|\n\w|^<link|^<script s"
+    r"\\|\(\?|[a-z]\|[A-Za-z]|\[\^|\.\*|://|^ ?--|^/api|\.json$|\n\w|^<link|^<script s"
+    r"|^[A-Z][a-z]+(?: [a-z]+)+$"
 )
 
 
@@ -96,8 +99,10 @@ def of_command():
     """The texts of the command: those in its code, and the help of what is typed."""
     from workshop.cli import main_group
     from workshop.commands import helping
+    from workshop.faults import FAULTS
 
     helps = [helping.written(*one) for one in helping.texts(main_group)]
+    helps += [fault.__doc__ for fault in FAULTS.values()]
     return [*helps, *in_code(language.LOCALE.parent), *problems()]
 
 

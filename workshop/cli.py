@@ -43,6 +43,9 @@ class Commands(click.Group):
             raise click.UsageError(language.sentence(str(problem))) from None
         except (*PROBLEMS, BoardProblem, BranchProblem, ReportProblem) as problem:
             raise click.ClickException(language.sentence(str(problem))) from None
+        except click.ClickException as problem:
+            problem.message = language.sentence(problem.message)
+            raise
 
 
 def check_language(context, param, option):

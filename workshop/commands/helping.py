@@ -32,7 +32,8 @@ MODULES = ("core", "decorators", "exceptions", "formatting", "parser", "termui",
 
 def texts(command):
     """Each text of a command's help, and of those below it: who has it, and the attribute."""
-    for name in ("help", "epilog", "short_help"):
+    help_is_made = hasattr(command, "about")  # from texts that it translates by itself
+    for name in ("about" if help_is_made else "help", "epilog", "short_help"):
         if getattr(command, name, None):
             yield command, name
     for param in command.params:
