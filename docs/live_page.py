@@ -64,7 +64,8 @@ def add_files(app, pagename, templatename, context, doctree):
         app.add_css_file("live.css")
         is_below = app.builder.name == translated.BUILDER  # what is loaded is only above
         base = {"data-base": "../../_static/live/"} if is_below else {}
-        app.add_js_file("live.js", loading_method="defer", **base)
+        words = translated.words_for("live.js")
+        app.add_js_file("live.js", loading_method="defer", **base, **words)
 
 
 def write_files(app, exception):

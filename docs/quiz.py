@@ -7,6 +7,7 @@ a script, a page shows each question with its answer folded; `_static/quiz.js` d
 import html
 import textwrap
 
+import translated
 from docutils import nodes
 from markdown_it import MarkdownIt
 from sphinx.util.docutils import SphinxDirective
@@ -135,7 +136,7 @@ def add_files(app, pagename, templatename, context, doctree):
     """Load the script and the style sheet in pages that have questions, and in no other."""
     if "data-quiz=" in context.get("body", ""):
         app.add_css_file("quiz.css")
-        app.add_js_file("quiz.js", loading_method="defer")
+        app.add_js_file("quiz.js", loading_method="defer", **translated.words_for("quiz.js"))
 
 
 def setup(app):

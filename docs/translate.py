@@ -22,7 +22,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), str(ROOT)]
 
-from translated import catalogue  # noqa: E402
+from translated import catalogue, texts_of  # noqa: E402
 
 from workshop import language  # noqa: E402
 from workshop.outcomes import words_of  # noqa: E402
@@ -38,6 +38,7 @@ RULE = "Plural-Forms: "
 PLURALS = "nplurals=2; plural=(n != 1);"  # of a new language
 CALLS = ("_", "N_", "plural")
 # What a check says in these steps is told in words of these files; no text there is marked.
+SCRIPTS = ("quiz.js", "live.js")
 TRANSLATED_STEPS = 3
 TELLING = [
     *(f"harness/{name}.py" for name in ("clues", "errors", "failures", "inprocess", "journey")),
@@ -216,7 +217,8 @@ def catalogues(code):
     made[folder / "command.po"] = command = of_command()
     made[folder / "checks.po"] = in_checks()
     elsewhere = {part for message in command for part in parts_of(message)}
-    steps = [*in_code(DOCS), *of_exercises(), *asked]
+    scripts = [text for script in SCRIPTS for text in texts_of(script)]
+    steps = [*in_code(DOCS), *scripts, *of_exercises(), *asked]
     elsewhere |= {part for message in steps if isinstance(message, tuple) for part in message}
     made[folder / "steps.po"] = [text for text in steps if text not in elsewhere]
     return {path: list(dict.fromkeys(messages)) for path, messages in made.items()}

@@ -5,6 +5,7 @@ steps in ../workshop/locale/. The builder `translated` writes only the pages tha
 to be put into a folder of the English site. translate.py updates the catalogues.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from workshop.steps import all_exercises
 
 LOCALE = Path(__file__).parent / "locale"
 NAMES = {"en": "English", "de": "Deutsch"}  # each in its own language
+IN_SCRIPT = re.compile(r"\binWords\((\"(?:[^\"\\]|\\.)*\")")
 FENCE = re.compile(r"^(`{3,}|:{3,}).*?^\1", re.MULTILINE | re.DOTALL)
 HEADER = re.compile(r"(?:---\n.*?\n---\n)?", re.DOTALL)
 PLACES = re.compile(r"^(?:#+ .*|\(.*\)=)$", re.MULTILINE)  # what can be linked to
@@ -116,6 +118,19 @@ class Progress(SphinxTransform):
         link["hreflang"] = language.ENGLISH
         note += link
         return note
+
+
+def texts_of(script):
+    """The texts that a script of _static/ passes to its function `inWords`."""
+    code = (Path(__file__).parent / "_static" / script).read_text(encoding="utf-8")
+    return [json.loads(text) for text in IN_SCRIPT.findall(code)]
+
+
+def words_for(script):
+    """An attribute for a script's element, with the script's texts in the language of the page."""
+    words = {text: _(text) for text in texts_of(script)}
+    words = {text: other for text, other in words.items() if other != text}
+    return {"data-words": json.dumps(words, ensure_ascii=False)} if words else {}
 
 
 def switch(app, page, template, context, doctree):
