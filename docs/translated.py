@@ -28,6 +28,7 @@ PLACES = re.compile(r"^(?:#+ .*|\(.*\)=)$", re.MULTILINE)  # what can be linked 
 ROOT_PAGE = "index"
 UPWARDS = re.compile(r'(?<! hreflang="en") href="\.\./')  # a link to the English site
 BUILDER = "translated"
+THEME = "sphinx"  # the catalogue of texts that the theme has in English only
 
 
 def catalogue(code, page):
@@ -37,7 +38,8 @@ def catalogue(code, page):
 
 def pages(code):
     """The pages that have a translation."""
-    return {path.stem for path in catalogue(code, ROOT_PAGE).parent.glob("*.po")}
+    found = {path.stem for path in catalogue(code, ROOT_PAGE).parent.glob("*.po")}
+    return found - {THEME}
 
 
 class Translated(StandaloneHTMLBuilder):
