@@ -47,13 +47,15 @@ def require_place(folder):
         raise NoPlace(f"{folder} cannot be written to")
 
 
-def build(folder, languages):
+def build(folder, languages=None):
     """Build the site, and only if nothing is wrong, put it into a folder; returns an exit code.
 
-    It is built in these languages, the first of which is English. The others are in folders of it.
+    It is built in all languages, or in these, the first of which is English. The others are in
+    folders of it.
 
     A warning is an error. Raises NoPlace if the folder cannot be written to.
     """
+    languages = languages or language.known()
     print("Building the site, which can take a minute …", flush=True)
     MADE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="site-", dir=MADE) as made:

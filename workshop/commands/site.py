@@ -39,7 +39,7 @@ def docs(folder, english, port):
 def _build(folder, is_english):
     """Build the site into a folder, or only its English pages; returns an exit code."""
     try:
-        return site.build(folder, [language.ENGLISH] if is_english else language.known())
+        return site.build(folder, [language.ENGLISH] if is_english else None)
     except site.NoPlace as problem:
         raise click.ClickException(str(problem)) from None
 
