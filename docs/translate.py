@@ -61,7 +61,7 @@ VALUES = (
 )
 NO_PROSE = re.compile(
     r"\\|\(\?|[a-z]\|[A-Za-z]|\[\^|\.\*|://|^ ?--|^/api|\.json$|\n\w|^<link|^<script s"
-    r"|^[A-Z][a-z]+(?: [a-z]+)+$"
+    r"|^[A-Z][a-z]+(?: [a-z]+)+$|\.gone|\(f['\"]"
 )
 
 
