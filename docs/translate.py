@@ -161,10 +161,10 @@ def in_checks():
 
 
 def templates(node):
-    """The texts in some code, but for docstrings and what is compared; values are {in braces}."""
-    if isinstance(node, ast.Compare) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    ):
+    """The texts in code that are neither docstrings, compared nor marked; values are {in braces}."""
+    is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    is_marked = isinstance(node, ast.Call) and getattr(node.func, "id", "") in CALLS
+    if is_docstring or is_marked or isinstance(node, ast.Compare):
         return
     if (text := template(node)) is not None:
         yield text

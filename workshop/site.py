@@ -12,6 +12,7 @@ from pathlib import Path
 
 from workshop import language, machine, serving
 from workshop.environment import hand_over
+from workshop.language import N_, _
 from workshop.venv import ROOT
 
 DOCS = ROOT / "docs"
@@ -20,6 +21,7 @@ SERVED = MADE / "served"  # the port that the site was last served on; it may ha
 BUILT = MADE / "built"  # the digest of the sources that docs/_build/html was made from
 ANSWER_SECONDS = 0.5  # for a server on this machine that has a file to send
 SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
+NOT_BUILT = N_("The site was not built, and {folder} is as it was. Sphinx says why, above.")
 WATCHED = ("steps", "workshop", "notebooks")
 # Without these, JupyterLab would ask whether Ctrl-C was meant, and others for news and extensions.
 JUPYTER = (
@@ -56,7 +58,7 @@ def build(folder, languages=None):
     A warning is an error. Raises NoPlace if the folder cannot be written to.
     """
     languages = languages or language.known()
-    print("Building the site, which can take a minute …", flush=True)
+    print(_("Building the site, which can take a minute …"), flush=True)
     MADE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="site-", dir=MADE) as made:
         html = Path(made, "html")
@@ -79,14 +81,15 @@ def build(folder, languages=None):
             sphinx = [sys.executable, "-m", "sphinx", *strict, *options]
             code = subprocess.run(sphinx, env=machine.network_environ()).returncode
             if code:
-                print(f"The site was not built, and {folder} is as it was. Sphinx says why, above.")
+                print(_(NOT_BUILT).format(folder=folder))
                 return code
         (html / SITE).touch()
         try:
             _put(html, folder)
         except OSError as error:
             raise NoPlace(f"{folder} cannot be written to: {error.strerror or error}") from None
-    print(f"The site is built: open {folder / 'index.html'} in a browser.")
+    words = _("The site is built: open {page} in a browser.")
+    print(words.format(page=folder / "index.html"))
     return 0
 
 
@@ -105,13 +108,14 @@ def serve(port):
     port = serving.chosen_port(port, 8000)
     html, sources = MADE / "html", _sources()
     if not ((html / "index.html").is_file() and _text(BUILT) == sources):
-        print("Building the site, which takes longer the first time …", flush=True)
+        print(_("Building the site, which takes longer the first time …"), flush=True)
         sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
         code = subprocess.run(sphinx, env=machine.network_environ()).returncode
         if code:  # what cannot be built is not served
             return code
         BUILT.write_text(sources, encoding="utf-8")
-    print(f"The site is served at http://{serving.HOST}:{port}/ (Ctrl-C stops it).", flush=True)
+    words = _("The site is served at {address} (Ctrl-C stops it).")
+    print(words.format(address=f"http://{serving.HOST}:{port}/"), flush=True)
     with contextlib.suppress(OSError):
         SERVED.write_text(str(port), encoding="utf-8")
     options = ["-q", "--no-initial", f"--port={port}", f"--ignore={MADE}"]
