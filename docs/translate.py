@@ -161,7 +161,7 @@ def in_checks():
 
 
 def templates(node):
-    """The texts in code that are neither docstrings, compared nor marked; values are {in braces}."""
+    """The texts in code, but for docstrings, what is compared and what is marked, as templates."""
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     is_marked = isinstance(node, ast.Call) and getattr(node.func, "id", "") in CALLS
     if is_docstring or is_marked or isinstance(node, ast.Compare):

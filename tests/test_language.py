@@ -1,5 +1,6 @@
 """Translations: what is in a message besides words survives, and what has none stays English."""
 
+import ast
 import json
 import re
 import subprocess
@@ -7,7 +8,7 @@ import sys
 from collections import Counter
 
 import pytest
-from repo import ROOT
+from repo import ROOT, Learner, new_learner
 
 from workshop import language
 from workshop.outcomes import Check
@@ -18,6 +19,7 @@ PATHS = sorted([*(ROOT / "docs/locale").rglob("*.po"), *language.LOCALE.rglob("*
 TRANSLATED_STEPS = 3
 # That German does not have; none may be left in a sentence.
 ENGLISH_WORDS = re.compile(r"\b(?:the|is|are|it|should|does|needs|and|with|after|to|of|by)\b")
+MARKED = re.compile(r'\b(?:_|N_)\(("[^"\\]*")\)')  # those in one line
 CODE = re.compile(r"`+[^`]+`+")
 # What must be the same in a translation: links' targets, roles, HTML, and where values are put.
 KEPT = {
@@ -179,6 +181,51 @@ def test_a_page_that_has_changed_since_its_translation_lags_behind(tmp_path, mon
     assert progress(["tea", "sugar"], {}, path) == (50, True)
     path.write_text(path.read_text().replace('msgid "tea"', '#, fuzzy\nmsgid "tea"'))
     assert progress(["tea"], {}, path) == (0, True)
+
+
+# The command
+
+
+@pytest.fixture
+def learner(tmp_path_factory):
+    return new_learner(tmp_path_factory)
+
+
+@pytest.mark.parametrize(
+    ("words", "environ"), [(["--language", "de"], {}), ([], {"WORKSHOP_LANGUAGE": "de"})]
+)
+def test_the_command_speaks_german_if_it_is_asked_to(words, environ, learner):
+    code, output = Learner(learner.clone, **environ)(*words)
+    assert code == 0
+    assert "01_structure: Aufbau" in output and "Weiter: python3 -m workshop start 1" in output
+
+
+def test_help_and_what_is_wrong_are_in_german(learner):
+    code, output = learner("--language", "de", "check", "--help")
+    assert (code, "Aufruf: " in output) == (0, True)
+    assert "Prüft websocket/ anhand der Übung" in output and "Optionen:" in output
+    code, output = learner("--language=de", "start", "99")
+    assert (code, "Fehler: die Übung '99' gibt es nicht" in output) == (2, True)
+    code, output = learner("--language", "de", "hint")
+    assert (code, "es gibt noch kein websocket/" in output) == (1, True)
+
+
+def test_an_unknown_language_is_one_sentence(learner):
+    code, output = learner("--language", "tlh")
+    assert code == 2 and "'tlh' is not one of 'en', 'de'" in output
+    code, output = Learner(learner.clone, WORKSHOP_LANGUAGE="tlh")("start")
+    assert code == 2 and "no such language: tlh (there are en, de)" in output
+
+
+def test_each_text_of_the_command_that_is_marked_is_in_the_catalogue():
+    messages = {one.msgid for one in language.read(language.LOCALE / "de/command.po")}
+    found = {}
+    for path in sorted(language.LOCALE.parent.rglob("*.py")):
+        for text in MARKED.findall(path.read_text(encoding="utf-8")):
+            found[ast.literal_eval(text)] = path.name
+    assert len(found) > 50
+    missing = {text: name for text, name in found.items() if text not in messages}
+    assert missing == {}, "`python docs/translate.py` adds them"
 
 
 # What a check says
