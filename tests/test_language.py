@@ -148,6 +148,17 @@ def test_the_language_is_the_options_the_variables_or_the_systems(
     assert language.chosen(option) == code
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("German_Germany", "de"), ("de_AT", "de"), ("English_United States", "en"), (None, "en")],
+)
+def test_where_no_variable_says_it_python_does(name, code, monkeypatch):
+    for variable in (language.VARIABLE, *language.SYSTEM):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(language.locale, "getlocale", lambda: (name, "cp1252"))
+    assert language.chosen() == code
+
+
 def test_a_language_that_is_not_known_is_an_error_only_if_it_was_asked_for(monkeypatch):
     with pytest.raises(ValueError, match=r"tlh.*en, de"):
         language.chosen("tlh")
