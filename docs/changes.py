@@ -16,6 +16,9 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from workshop_docs import DOCS, FromFiles, fenced, in_order, language
 
+from workshop import language as language_used
+from workshop.language import _
+
 TOLD = DOCS / "captured/mistakes.json"
 ADDED, REMOVED = "added", "removed"
 SHORT = 30  # lines of a file that is shown whole
@@ -66,7 +69,7 @@ def one_side(marked, side):
 
 def trimmed(marked):
     """Without the empty lines at the ends, and beside the lines that are left out."""
-    for _ in range(2):  # each time from the end, and turned round
+    for _turn in range(2):  # each time from the end, and turned round
         kept = []
         for mark, line in reversed(marked):
             is_at_end = not kept or kept[-1][0] == "skip"
@@ -112,7 +115,9 @@ class Change(FromFiles):
                 )
                 shown.append(block(marked, name, name, "change"))
             else:
-                shown += self.parsed(fenced(new, language(name), caption=f"{name} (new)"))
+                shown += self.parsed(
+                    fenced(new, language(name), caption=_("{name} (new)").format(name=name))
+                )
         return shown
 
 
@@ -126,23 +131,37 @@ class Mistakes(FromFiles):
         told = json.loads(TOLD.read_text(encoding="utf-8")).get(exercise.id, {})
         shown = []
         for mistake in exercise.mistakes:
-            title = sentence(mistake.name)
+            title = sentence(_(mistake.name))
             (dropdown,) = self.parsed(f":::{{dropdown}} {title}\n&nbsp;\n:::")
-            heading, *_ = dropdown.children
+            heading = dropdown.children[0]
             right = exercise.solution
             wrong = mistake.applied_to(right)[mistake.file].decode()
             name = mistake.file
             marked = compared(wrong, right[name].decode(), name, context=2)
-            says = fenced(told.get(mistake.name, mistake.says), "text", **{"class": "says"})
+            said = translated(told.get(mistake.name, mistake.says))
+            says = fenced(said, "text", **{"class": "says"})
+            check_says = _("`check` says:")
             dropdown.children = []
             dropdown += [
                 heading,
-                block(one_side(marked, REMOVED), name, f"You wrote, in {name}", "wrong"),
-                *self.parsed(f"`check` says:\n\n{says}"),
-                block(one_side(marked, ADDED), name, f"Write, in {name}", "right"),
+                block(
+                    one_side(marked, REMOVED),
+                    name,
+                    _("You wrote, in {name}").format(name=name),
+                    "wrong",
+                ),
+                *self.parsed(f"{check_says}\n\n{says}"),
+                block(
+                    one_side(marked, ADDED), name, _("Write, in {name}").format(name=name), "right"
+                ),
             ]
             shown.append(dropdown)
         return shown
+
+
+def translated(said):
+    """What `check` says, line by line, in the language of the page."""
+    return "\n".join(map(language_used.sentence, said.split("\n")))
 
 
 def sentence(words):

@@ -13,6 +13,8 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from workshop.language import _
+
 
 class Sequence(SphinxDirective):
     """What travels between whom, and when, as a drawing.
@@ -37,10 +39,13 @@ class Sequence(SphinxDirective):
                     raise self.error(f"not a line of a sequence: {line!r}")
                 events.append(found.groups())
         number = self.env.new_serialno("sequence")
-        drawing = draw(self.arguments[0], who, events, f"sequence-{number}")
+        title = _(self.arguments[0])
+        who = [_(name) for name in who]
+        events = [tuple(words and _(words) for words in event) for event in events]
+        drawing = draw(title, who, events, f"sequence-{number}")
         figure = nodes.figure(classes=["sequence"])
         figure += nodes.raw("", drawing, format="html")
-        figure += nodes.caption("", self.arguments[0])
+        figure += nodes.caption("", title)
         return [figure]
 
 
@@ -66,7 +71,7 @@ def draw(title, who, events, anchor):
             words.append(f"{one}: {what}")
             shapes.append(text(what, beside(at[one], list(at.values()), what), y - 4, "happens"))
             continue
-        words.append(f"{one} to {other}: {what}")
+        words.append(_("{one} to {other}: {what}").format(one=one, other=other, what=what))
         targets = [name for name in who if name != one] if other == "all" else [other]
         for target in targets:
             start, end = at[one], at[target]

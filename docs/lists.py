@@ -6,6 +6,7 @@ from docutils.statemachine import StringList
 from workshop_docs import FromFiles
 
 from workshop.labs import DEPLOY, LABS, TOOLS, all_labs, find_lab
+from workshop.language import _, plural
 from workshop.steps import DEFAULT, all_exercises, find_exercise
 
 
@@ -19,7 +20,8 @@ class Timetable(FromFiles):
     optional_arguments = 1
 
     def markdown(self):
-        rows, total = ["| exercise | minutes | so far |", "|---|--:|--:|"], 0
+        heads = _("exercise"), _("minutes"), _("so far")
+        rows, total = [f"| {' | '.join(heads)} |", "|---|--:|--:|"], 0
         what = self.arguments[0] if self.arguments else ""
         for exercise in all_exercises():
             self.env.note_dependency(str(exercise.folder / "exercise.toml"))
@@ -28,10 +30,10 @@ class Timetable(FromFiles):
                 continue
             if not exercise.is_challenge:
                 total += minutes
-                link = f"[{exercise.heading}](/{exercise.id}.md)"
+                link = f"[{exercise.shown}](/{exercise.id}.md)"
                 rows.append(f"| {link} | {minutes} | {total} |")
             elif what == "all":
-                link = f"[{exercise.heading}](#challenge-{slug(exercise)})"
+                link = f"[{exercise.shown}](#challenge-{slug(exercise)})"
                 rows.append(f"| *challenge:* {link} | {minutes} | |")
         return "\n".join(rows)
 
@@ -138,11 +140,23 @@ def minutes_of_steps(further=False):
     """How long the workshop takes, or the steps that come after it, in words."""
     steps = [each for each in all_exercises() if not each.is_challenge]
     minutes = sum(each.minutes for each in steps if is_further(each) == further)
-    return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
+    if minutes % 60:
+        return _("{minutes} minutes").format(minutes=minutes)
+    hours = minutes // 60
+    return plural("{hours} hour", "{hours} hours", hours).format(hours=hours)
+
+
+def put_minutes(app, config):
+    """Let pages say how long the workshop takes, in their language."""
+    config.myst_substitutions = {
+        "minutes": minutes_of_steps(),
+        "minutes_further": minutes_of_steps(further=True),
+    }
 
 
 def setup(app):
     """Tell Sphinx of the directives."""
+    app.connect("config-inited", put_minutes)
     app.add_directive("timetable", Timetable)
     app.add_directive("challenges", Challenges)
     app.add_directive("lab", Lab)

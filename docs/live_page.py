@@ -10,16 +10,18 @@ import sys
 from pathlib import Path
 
 import live_runtime
+import translated
 from docutils import nodes
 from docutils.parsers.rst import directives
 from live_runtime import LIVE
 from markdown_it import MarkdownIt
 from sphinx.util.docutils import SphinxDirective
 
+from workshop.language import N_, _
 from workshop.steps import find_exercise
 
-BUTTON = "Write, run and check it here"
-DEMO = "Run the finished app here"
+BUTTON = N_("Write, run and check it here")
+DEMO = N_("Run the finished app here")
 markdown = MarkdownIt("commonmark", {"html": False}).render
 WITHOUT = "WORKSHOP_WITHOUT_LIVE"  # a variable: the site is built without Python for its pages
 SCRIPTS = ("*.js", "editor/*.js", "editor/*.css", "editor/LICENCE.txt")
@@ -43,13 +45,15 @@ def place_for(exercise, is_demo=False):
     command = f"python3 -m workshop {'run' if is_demo else 'start'} {exercise.number}"
     place = (
         f'<div class="live" data-live="{exercise.id}" data-command="{command}" '
-        f'data-button="{DEMO if is_demo else BUTTON}"{" data-demo" if is_demo else ""}></div>'
+        f'data-button="{_(DEMO if is_demo else BUTTON)}"{" data-demo" if is_demo else ""}></div>'
     )
     hints = [] if is_demo else exercise.hints
+    words = _("Hint {number} of {count}")
+    titles = [words.format(number=number + 1, count=len(hints)) for number in range(len(hints))]
     templates = [
-        f'<template data-hint-of="{exercise.id}"><strong>Hint {number} of {len(hints)}</strong>'
-        f"{markdown(hint)}</template>"
-        for number, hint in enumerate(hints, 1)
+        f'<template data-hint-of="{exercise.id}"><strong>{title}</strong>'
+        f"{markdown(_(hint))}</template>"
+        for title, hint in zip(titles, hints, strict=True)
     ]
     return "".join([place, *templates])
 
@@ -58,12 +62,15 @@ def add_files(app, pagename, templatename, context, doctree):
     """Load the script and the style sheet in pages that have an exercise, and in no other."""
     if "data-live=" in context.get("body", ""):
         app.add_css_file("live.css")
-        app.add_js_file("live.js", loading_method="defer")
+        is_below = app.builder.name == translated.BUILDER  # what is loaded is only above
+        base = {"data-base": "../../_static/live/"} if is_below else {}
+        words = translated.words_for("live.js")
+        app.add_js_file("live.js", loading_method="defer", **base, **words)
 
 
 def write_files(app, exception):
     """Write what pages load, once they are written."""
-    if not exception and app.builder.format == "html":
+    if not exception and app.builder.name == "html":
         write(Path(app.outdir) / "_static/live")
 
 

@@ -134,7 +134,7 @@ def workshop_files():
         *("pyproject.toml", "steps/conftest.py", "steps/*/tests/*.py", "steps/*/exercise.toml"),
         *("steps/*/challenges/*/tests/*.py", "steps/*/challenges/*/exercise.toml"),
         *("harness/*.py", "docs/live/*.py"),
-        *(f"workshop/{name}.py" for name in ("comparing", "outcomes", "reporting")),
+        *(f"workshop/{name}.py" for name in ("comparing", "language", "outcomes", "reporting")),
         *(f"workshop/{name}.py" for name in ("reading/*", "steps", "venv", "verdict")),
     ]
     paths = sorted(path for pattern in patterns for path in ROOT.glob(pattern))

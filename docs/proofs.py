@@ -9,6 +9,8 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxRole
 from workshop_docs import DOCS, ROOT, FromFiles
 
+from workshop.language import _
+
 USED = re.compile(r"\{proof\}`([^`]+)`")
 
 
@@ -22,7 +24,7 @@ class Proof(SphinxRole):
 
     def run(self):
         """The word "tested", which leads to the test."""
-        file, _, name = self.text.partition("::")
+        file, _colons, name = self.text.partition("::")
         path = ROOT / file
         self.env.note_dependency(str(path))
         if not path.is_file() or f"def {name}(" not in path.read_text(encoding="utf-8"):
@@ -31,7 +33,7 @@ class Proof(SphinxRole):
         page = self.env.app.builder.get_relative_uri(self.env.docname, "tests")
         link = nodes.reference(
             "",
-            "tested",
+            _("tested"),
             refuri=f"{page}#{anchor(self.text)}",
             internal=True,
             classes=["proof"],
@@ -64,7 +66,7 @@ class Proofs(FromFiles):
 
     def test(self, proof):
         """The section of a test."""
-        file, _, name = proof.partition("::")
+        file, _colons, name = proof.partition("::")
         title = words(name)
         text = f"```{{literalinclude}} ../{file}\n:language: python\n:pyobject: {name}\n```"
         return section(proof, nodes.Text(title[0].upper() + title[1:]), self.parsed(text))

@@ -7,14 +7,16 @@ a script, a page shows each question with its answer folded; `_static/quiz.js` d
 import html
 import textwrap
 
+import translated
 from docutils import nodes
 from markdown_it import MarkdownIt
 from sphinx.util.docutils import SphinxDirective
 
+from workshop.language import N_, _
 from workshop.questions import CAPTURED, EIGHT, TIMES, eight, find_questions
 from workshop.steps import find_exercise
 
-KINDS = {"predict": "Predict", "order": "Put in order", "why": "Why"}
+KINDS = {"predict": N_("Predict"), "order": N_("Put in order"), "why": N_("Why")}
 markdown = MarkdownIt("commonmark", {"html": False}).renderInline
 FILES = ("questions.toml", "proved.json", "exercise.toml")
 LANGUAGES = {".js": "javascript", ".py": "python"}
@@ -56,15 +58,15 @@ def asked(question, anchor, topic=None):
     is_order = question.kind == "order"
     # The eight have topics in place of kinds, which tell them apart.
     about = f' data-topic="{html.escape(topic)}"' if topic else ""
-    kind = "" if topic else f'<span class="kind">{KINDS[question.kind]}</span> '
+    kind = "" if topic else f'<span class="kind">{_(KINDS[question.kind])}</span> '
     yield raw(
         f'<fieldset class="question" data-name="{html.escape(question.name)}" '
-        f'data-kind="{question.kind}"{about}><legend>{kind}{markdown(question.ask)}</legend>'
+        f'data-kind="{question.kind}"{about}><legend>{kind}{markdown(_(question.ask))}</legend>'
     )
     if question.code:
         yield code_block(question.code, question.language)
     yield raw(lines(question) if is_order else options(question, anchor))
-    yield raw('<details class="answer"><summary>Answer</summary>')
+    yield raw(f'<details class="answer"><summary>{_("Answer")}</summary>')
     if is_order:
         suffix = question.file[question.file.rfind(".") :] if "." in question.file else ""
         yield code_block(textwrap.dedent("\n".join(question.lines)), LANGUAGES.get(suffix, "toml"))
@@ -87,14 +89,14 @@ def shown(question, option):
     """The text of an option: what is printed, as it is printed, or words."""
     if question.kind == "predict":
         return f'<code class="printed">{html.escape(option.text)}</code>'
-    return f"<span>{markdown(option.text)}</span>"
+    return f"<span>{markdown(_(option.text))}</span>"
 
 
 def reasons(question):
     """Why each option is right or not, the right one first."""
     parts = []
     for number, option in enumerate(question.options):
-        sign = "Right" if option.is_right else "Not quite"
+        sign = _("Right") if option.is_right else _("Not quite")
         text = f'<div class="of">{shown(question, option)}</div>'
         why = f'<div class="why"><strong>{sign}.</strong> {markdown(option.why)}</div>'
         parts.append(f'<li data-option="{number}">{text}{why}</li>')
@@ -115,14 +117,14 @@ def lines(question):
 
 def rules(question):
     """What there is to know about the right order, and why a line comes above another."""
-    right = f'<div class="why"><strong>Right.</strong> {markdown(question.why)}</div>'
+    right = f'<div class="why"><strong>{_("Right")}.</strong> {markdown(question.why)}</div>'
     parts = [f"<li data-right>{right}</li>"]
     for rule in question.rules:
         directly = " data-directly" if rule.directly else ""
         above, below = (question.lines[number].strip() for number in (rule.above, rule.below))
-        where = "directly above" if rule.directly else "above"
+        where = _("directly above") if rule.directly else _("above")
         of = f"<code>{html.escape(above)}</code> {where} <code>{html.escape(below)}</code>"
-        why = f'<div class="why"><strong>Not quite.</strong> {markdown(rule.why)}</div>'
+        why = f'<div class="why"><strong>{_("Not quite")}.</strong> {markdown(rule.why)}</div>'
         parts.append(
             f'<li data-above="{rule.above}" data-below="{rule.below}"{directly}>'
             f'<div class="of">{of}</div>{why}</li>'
@@ -134,7 +136,7 @@ def add_files(app, pagename, templatename, context, doctree):
     """Load the script and the style sheet in pages that have questions, and in no other."""
     if "data-quiz=" in context.get("body", ""):
         app.add_css_file("quiz.css")
-        app.add_js_file("quiz.js", loading_method="defer")
+        app.add_js_file("quiz.js", loading_method="defer", **translated.words_for("quiz.js"))
 
 
 def setup(app):

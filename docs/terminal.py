@@ -66,6 +66,7 @@ class Terminal:
     def __init__(self, clone):
         self.environ = {
             **os.environ,
+            "WORKSHOP_LANGUAGE": "en",  # whatever the system's is
             **{"COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
             "GIT_CONFIG_GLOBAL": os.devnull,
             "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],

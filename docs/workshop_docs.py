@@ -11,6 +11,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
+from workshop.language import _
 from workshop.steps import DEFAULT, ROOT, all_exercises, find_exercise
 
 DOCS = ROOT / "docs"
@@ -32,10 +33,9 @@ class FromFiles(SphinxDirective):
     def parsed(self, markdown):
         """Markdown as nodes."""
         container = nodes.container()
-        source, _ = self.get_source_info()
-        lines = StringList(markdown.splitlines(), source)
+        lines = StringList(markdown.splitlines(), self.get_source_info()[0])
         self.state.nested_parse(lines, self.content_offset, container)
-        return container.children
+        return untranslatable(container).children
 
     def exercise(self):
         """The exercise that the argument names; the page depends on all of its files."""
@@ -45,6 +45,14 @@ class FromFiles(SphinxDirective):
                 if path.is_file() and "__pycache__" not in path.parts:
                     self.env.note_dependency(str(path))
         return exercise
+
+
+def untranslatable(container):
+    """Nodes that Sphinx doesn't translate, since what they are made from is translated."""
+    for node in container.findall(nodes.TextElement):
+        if not isinstance(node, nodes.Inline):
+            node["translatable"] = False
+    return container
 
 
 def fenced(text, language, **options):
@@ -72,16 +80,18 @@ class About(FromFiles):
         """A mark of progress, then the objectives."""
         exercise = self.exercise()
         first, last = steps_beside(exercise)
-        where = f"Step {exercise.number} of {last}"
+        where = _("Step {number} of {last} · about {minutes} minutes")
         if first > 1:
-            where = f"Step {exercise.number} · Going further, {first} to {last}"
+            where = _("Step {number} · Going further, {first} to {last} · about {minutes} minutes")
         done = exercise.number - first + 1
         bar = "".join(f'<i class="{"done" * (n < done)}"></i>' for n in range(last - first + 1))
-        progress = nodes.paragraph(classes=["progress"])
+        progress = nodes.paragraph(classes=["progress"], translatable=False)
         progress += nodes.raw("", f'<span aria-hidden="true">{bar}</span>', format="html")
-        progress += nodes.Text(f"{where} · about {exercise.minutes} minutes")
-        objectives = "\n".join(f"- {objective}" for objective in exercise.objectives)
-        return [progress, *self.parsed(f"After this step you can:\n\n{objectives}\n")]
+        number, minutes = exercise.number, exercise.minutes
+        progress += nodes.Text(where.format(number=number, first=first, last=last, minutes=minutes))
+        objectives = "\n".join(f"- {_(objective)}" for objective in exercise.objectives)
+        can = _("After this step you can:")
+        return [progress, *self.parsed(f"{can}\n\n{objectives}\n")]
 
 
 def steps_beside(exercise):
@@ -96,7 +106,7 @@ class Task(FromFiles):
     """`{task} 03_echo`: what to write."""
 
     def markdown(self):
-        return self.exercise().task
+        return _(self.exercise().task)
 
 
 class Hints(FromFiles):
@@ -104,8 +114,9 @@ class Hints(FromFiles):
 
     def markdown(self):
         hints = self.exercise().hints
+        title = _("Hint {number} of {count}")
         return "\n".join(
-            f":::{{dropdown}} Hint {number} of {len(hints)}\n{hint}\n:::\n"
+            f":::{{dropdown}} {title.format(number=number, count=len(hints))}\n{_(hint)}\n:::\n"
             for number, hint in enumerate(hints, 1)
         )
 
@@ -119,7 +130,7 @@ class Files(FromFiles):
             f"``````{{tab-item}} {name}\n{fenced(solution[name].decode(), language(name))}\n``````"
             for name in in_order(solution)
         ]
-        folded = ["````````{dropdown} All files, whole", "```````{tab-set}"]
+        folded = [f"````````{{dropdown}} {_('All files, whole')}", "```````{tab-set}"]
         return "\n".join([*folded, *tabs, "```````", "````````"])
 
 

@@ -31,6 +31,7 @@ START_SECONDS = 30
 MOST_LINES_OF_BUILD = 10  # where nothing is wrong
 # Tests that run in the background may ignore Ctrl-C; the processes they start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ["WORKSHOP_LANGUAGE"] = "en"  # whatever the system's language is
 
 
 def pytest_configure(config):

@@ -190,11 +190,12 @@ def get_when_served(url, seconds=20):
 def build_site(folder):
     """Build the docs site with the command, which takes warnings as errors.
 
-    Unless it is --all, without Python for its pages, which takes a minute.
+    Unless it is --all, without translations and without Python for its pages, which takes a minute.
     """
     without = {} if RUNS_ALL else {"WORKSHOP_WITHOUT_LIVE": "1"}
+    english = [] if RUNS_ALL else ["--english"]
     return subprocess.run(
-        [sys.executable, "-m", "workshop", "docs", "--build", str(folder)],
+        [sys.executable, "-m", "workshop", "docs", "--build", str(folder), *english],
         cwd=ROOT,
         env={**os.environ, **without},
         stdout=subprocess.PIPE,

@@ -34,8 +34,9 @@ def main():
     """Go on in the environment, which is made first if need be."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # its encoding may lack ✓ and …
-    from workshop import environment, machine
+    from workshop import environment, language, machine
 
+    language.begin(sys.argv[1:])
     if set(sys.argv[1:]) <= {"-h", "--help"} and not environment.is_ready():
         print(__doc__.strip().replace("python3 -m workshop", machine.COMMAND))
     elif sys.argv[1:] == ["doctor"] and not environment.is_ready():  # it must not install anything

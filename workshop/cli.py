@@ -1,13 +1,16 @@
 """The command `python3 -m workshop`: its commands in order, and what becomes of their problems."""
 
+import sys
+
 import click
 
-from workshop import VERSION, environment, machine, serving, steps
+from workshop import VERSION, environment, language, machine, serving, steps
 from workshop.commands import (
     COMMAND,
     board,
     classroom,
     grade,
+    helping,
     kit,
     lab,
     labs,
@@ -37,9 +40,20 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except steps.UnknownTarget as problem:
-            raise click.UsageError(str(problem)) from None
+            raise click.UsageError(language.sentence(str(problem))) from None
         except (*PROBLEMS, BoardProblem, BranchProblem, ReportProblem) as problem:
-            raise click.ClickException(str(problem)) from None
+            raise click.ClickException(language.sentence(str(problem))) from None
+        except click.ClickException as problem:
+            problem.message = language.sentence(problem.message)
+            raise
+
+
+def check_language(context, param, option):
+    """Refuse a language that is unknown; of what is known, `language.begin` has made its choice."""
+    try:
+        language.chosen(option)
+    except ValueError as problem:
+        raise click.UsageError(f"{language.VARIABLE}: {problem}") from None
 
 
 @click.group(
@@ -49,6 +63,14 @@ class Commands(click.Group):
     epilog="`COMMAND --help` tells more about each.",
 )
 @click.version_option(VERSION, message="Quart WebSocket Workshop %(version)s")
+@click.option(
+    "--language",
+    type=click.Choice(language.known()),
+    is_eager=True,
+    expose_value=False,
+    callback=check_language,
+    help="The language of the command.  [WORKSHOP_LANGUAGE, or the system's]",
+)
 @click.pass_context
 def main_group(context):
     """Learn WebSockets with Quart by building one small app in numbered steps.
@@ -76,4 +98,7 @@ for command in (
 
 def main():
     """Run the command that the arguments name, and end with its exit code."""
+    language.begin(sys.argv[1:])
+    if language.code != language.ENGLISH:
+        helping.translate(main_group)
     main_group(prog_name=COMMAND)

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from workshop import environment, serving, venv
+from workshop.language import sentence
 from workshop.machine import COMMAND
 
 LONGEST = 165  # characters of a package's file, below .venv
@@ -21,6 +22,7 @@ def main():
     """Print what was found, with nothing but the standard library; returns an exit code."""
     found = list(examine())
     for what, is_well, remedy in found:
+        what, remedy = sentence(what), sentence(remedy)
         print(SIGNS[is_well], what if is_well else f"{what}: {remedy}")
     return exit_code(found)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from workshop import installing, machine, venv
 from workshop.installing import EnvironmentFailed, cause
+from workshop.language import _, sentence
 from workshop.venv import LOCK, PYTHON, ROOT, VENV
 
 MUTEX = ROOT / ".venv.lock"  # held by the command that makes .venv
@@ -34,14 +35,12 @@ def enter():
     try:
         ensure()
     except EnvironmentFailed as failure:
-        sys.exit(f"Could not create the environment: {failure}.")
+        words = _("Could not create the environment: {why}.")
+        sys.exit(words.format(why=sentence(str(failure))))
     if not inside() and venv.version() != sys.version_info[:2]:
-        print(
-            "Using .venv, which has Python {}.{}; to use {}.{}, delete .venv first.".format(
-                *venv.version(), *sys.version_info[:2]
-            ),
-            file=sys.stderr,
-        )
+        words = _("Using .venv, which has Python {its}; to use {other}, delete .venv first.")
+        its, other = ("{}.{}".format(*one) for one in (venv.version(), sys.version_info))
+        print(words.format(its=its, other=other), file=sys.stderr)
     hand_over([str(PYTHON), str(ROOT / "workshop"), *sys.argv[1:]], machine.own_environ())
 
 
@@ -72,7 +71,8 @@ def ensure(last="default"):
     except OSError as error:
         raise EnvironmentFailed(cause(f"{type(error).__name__}: {error}")) from None
     except KeyboardInterrupt:
-        print("\nStopped. The next command that needs these packages continues.", file=sys.stderr)
+        words = _("Stopped. The next command that needs these packages continues.")
+        print(f"\n{words}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -99,7 +99,7 @@ def _alone():
             if time.monotonic() > deadline:
                 raise EnvironmentFailed("another command has been making it for too long: end that")
             if not has_said_so:
-                print("Another command is making .venv: waiting for it …", flush=True)
+                print(_("Another command is making .venv: waiting for it …"), flush=True)
             has_said_so = True
             time.sleep(0.1)
         yield lock

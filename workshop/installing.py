@@ -15,6 +15,7 @@ import threading
 import time
 
 from workshop import machine, moving, venv
+from workshop.language import _, sentence
 from workshop.tied import end
 from workshop.venv import PYTHON, ROOT, SET_ASIDE, SETS, STAMP, UNFINISHED, VENV
 
@@ -95,10 +96,11 @@ def _kept_unless_replaced():
         raise EnvironmentFailed(".venv is a link to an environment that can't be used: remove it")
     if VENV.exists():
         if UNFINISHED.exists():
-            print("Making .venv again, because it wasn't finished.", flush=True)
+            print(_("Making .venv again, because it wasn't finished."), flush=True)
             _discard(VENV)
         else:
-            print(f"Making .venv again, because {_what_is_wrong()}.", flush=True)
+            words = _("Making .venv again, because {why}.")
+            print(words.format(why=sentence(_what_is_wrong())), flush=True)
             _discard(SET_ASIDE)  # what replaced it was complete
             moving.rename(VENV, SET_ASIDE)
     try:
@@ -138,7 +140,7 @@ def _what_is_wrong():
 def _create(lock):
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise EnvironmentFailed(cause("ensurepip"))
-    with _Progress("Making .venv") as progress:
+    with _Progress(_("Making .venv")) as progress:
         VENV.mkdir()
         UNFINISHED.touch()
         _run(sys.executable, "venv", [str(VENV)], machine.environ(), lock, progress.show)
@@ -153,7 +155,8 @@ def _install(last, lock):
     requirements.write_text(
         "".join(requirement(*item) for item in packages.items()), encoding="utf-8", newline="\n"
     )
-    with _Progress(f"Installing {SETS[last]}", len(packages)) as progress:
+    title = _("Installing {what}").format(what=_(SETS[last]))
+    with _Progress(title, len(packages)) as progress:
         options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
         pip = ["install", *options, "-r", str(requirements)]
         environ = _pip_environ(lock)
@@ -238,9 +241,9 @@ def _run(python, module, arguments, environ, lock, show=lambda line: None):
 
 def cause(output):
     """What to tell the user of what pip or venv printed."""
-    for pattern, sentence in CAUSES:
+    for pattern, what_to_do in CAUSES:
         if re.search(pattern, output):
-            return sentence
+            return what_to_do
     return (
         output.strip().rpartition("\n")[2].removeprefix("ERROR: ").rstrip(".") or "no reason given"
     )
@@ -270,7 +273,7 @@ class _Progress:
 
     def _say_waiting(self, what):
         if self.done == 0:
-            self.waiting = f"waiting for {what}"
+            self.waiting = _("waiting for {what}").format(what=_(what))
             if machine.is_terminal(sys.stdout):
                 self.show("")
             else:
@@ -279,11 +282,13 @@ class _Progress:
     def show(self, line):
         self.done += line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring "))
         if machine.is_terminal(sys.stdout):
-            stage = f"{self.done} of {self.total}" if self.total else ""
+            stage = ""
+            if self.total:
+                stage = _("{number} of {count}").format(number=self.done, count=self.total)
             if self.done == 0 and self.waiting:
                 stage = self.waiting
             if line.startswith("Installing collected packages"):
-                stage = "unpacking"
+                stage = _("unpacking")
             print(f"\r{self._over(f'{self.title} … {stage}')}", end="", flush=True)
 
     def _over(self, text):
@@ -295,7 +300,8 @@ class _Progress:
         if self.timer:
             self.timer.cancel()
         seconds = time.monotonic() - self.started
-        result = "stopped" if kind else f"done in {seconds:.0f} s"
+        result = _("done in {seconds} s").format(seconds=f"{seconds:.0f}")
+        result = _("stopped") if kind else result
         is_terminal = machine.is_terminal(sys.stdout)
         line = f"\r{self._over(f'{self.title}: {result}')}" if is_terminal else f"  {result}"
         print(line, flush=True)  # before what may be said of it on stderr

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 
+from workshop import language
+from workshop.language import _
 from workshop.steps import ROOT, find_exercise
 
 EIGHT = ROOT / "docs/eight.toml"
@@ -45,7 +47,7 @@ class Question:
 
     name: str
     kind: str  # "predict", "order" or "why"
-    ask: str  # Markdown
+    ask: str  # Markdown, in English, as are the options: the order they are shown in hangs on it
     code: str = ""  # what is run, of a question to predict
     language: str = "python"
     options: tuple[Option, ...] = ()  # the right one first
@@ -86,26 +88,32 @@ def _question(exercise, proved, table):
         rules = tuple(_rule(exercise, lines, rule) for rule in table["rules"])
         return Question(
             *(name, kind, ask),
-            **{"file": table["file"], "lines": tuple(lines), "rules": rules, "why": table["why"]},
+            **{
+                "file": table["file"],
+                "lines": tuple(lines),
+                "rules": rules,
+                "why": _(table["why"]),
+            },
         )
     prints = proved.get("prints", {}).get(name, {})
     right = prints.get(RIGHT, "") if kind == "predict" else table["right"]
-    options = [Option(right, True, table["why"].strip())]
+    options = [Option(right, True, _(table["why"].strip()))]
     for wrong in table["wrong"]:
         mistake = "" if "text" in wrong else wrong["mistake"]
         text = prints.get(mistake, "") if mistake else wrong["text"].strip("\n")
         options.append(Option(text, False, _why(exercise, wrong), mistake))
-    code, language = table.get("code", "").strip("\n"), table.get("language", "python")
-    return Question(name, kind, ask, code, language, tuple(options))
+    code, written_in = table.get("code", "").strip("\n"), table.get("language", "python")
+    return Question(name, kind, ask, code, written_in, tuple(options))
 
 
 def _why(exercise, table):
     """Why something is wrong: what `check` says of the mistake, and whatever else is said."""
-    said = [table["why"]] if "why" in table else []
+    said = [_(table["why"])] if "why" in table else []
     if "mistake" in table:
         mistake = find_mistake(exercise, table["mistake"])
-        sentence = escaped(what_check_says(exercise, mistake))
-        said.append(f"About code that {mistake.name}, `check` says: *{sentence}*")
+        sentence = escaped(language.sentence(what_check_says(exercise, mistake)))
+        words = _("About code that {mistake}, `check` says: *{sentence}*")
+        said.append(words.format(mistake=_(mistake.name), sentence=sentence))
     return " ".join(said)
 
 
@@ -199,9 +207,9 @@ def eight():
 
 def _of_eight(table, time):
     asked = table[time]
-    options = [Option(asked["right"], True, table["why"])]
+    options = [Option(asked["right"], True, _(table["why"]))]
     for text, why in zip(asked["wrong"], table["why_not"], strict=True):
-        options.append(Option(text, False, why))
+        options.append(Option(text, False, _(why)))
     return Question(table["name"], "why", asked["ask"], options=tuple(options))
 
 

@@ -26,6 +26,8 @@ if __name__ == "__main__":
 
 from harness import loading
 from harness.mended import with_both_keys
+from workshop import language
+from workshop.language import _, sentence
 
 HOST = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # for a class, and only where that is asked for
@@ -53,6 +55,7 @@ def run(project, port=None):
 
     port = chosen_port(port, FIRST_PORT)
     environ = {"QUART_TCP_PORT": str(any_free_port()), **machine.app_environ()}
+    environ[language.VARIABLE] = language.code
     command, options = _how_to_serve(project, port, environ)
     child = subprocess.Popen(command, **options)
     was_restarted, started = False, time.monotonic()
@@ -64,14 +67,17 @@ def run(project, port=None):
             for name in names:
                 at_start[name] = at_start[name] + 1 if is_soon else 0
                 if at_start[name] == OFTEN:
-                    print(f"{name} changes whenever the app starts, so it is ignored.", flush=True)
+                    words = _("{name} changes whenever the app starts, so it is ignored.")
+                    print(words.format(name=name), flush=True)
             names = [name for name in names if at_start[name] < OFTEN]
             if names and not is_there:
-                print(f"{project.name} is gone: waiting for it to come back.", flush=True)
+                words = _("{folder} is gone: waiting for it to come back.")
+                print(words.format(folder=project.name), flush=True)
                 _stop(child)
                 was_restarted = True
             elif names:
-                print(f"{', '.join(names)} changed: starting again", flush=True)
+                words = _("{names} changed: starting again")
+                print(words.format(names=", ".join(names)), flush=True)
                 _stop(child)
                 child = subprocess.Popen([*command, "again"], **options)
                 was_restarted, started = True, time.monotonic()
@@ -180,7 +186,8 @@ def chosen_port(port, first):
     if port is None:
         port = free_page_port(first)
         if port != first:
-            print(f"Port {first} is taken, so this is port {port}.", flush=True)
+            words = _("Port {first} is taken, so this is port {port}.")
+            print(words.format(first=first, port=port), flush=True)
     elif needs_rights(port):
         raise PortTaken(
             f"port {port} is only for administrators: try --port {free_page_port(FIRST_PORT)}, "
@@ -251,7 +258,8 @@ def load(project):
     try:
         return loading.load(project)
     except loading.NotLoaded as problem:
-        print(problem, *filter(None, [problem.code]), sep="\n    ", file=sys.stderr)
+        told = sentence(str(problem))
+        print(told, *filter(None, [problem.code]), sep="\n    ", file=sys.stderr)
         sys.exit(BAD_PROJECT)
 
 
@@ -279,13 +287,14 @@ def serve(project, port, python, again=False, log_level="warning"):
             if again and time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue
-        print(f"Port {port} was free a moment ago, and is taken now: try again.", file=sys.stderr)
+        words = _("Port {port} was free a moment ago, and is taken now: try again.")
+        print(words.format(port=port), file=sys.stderr)
         sys.exit(PORT_TAKEN)
     app = load(project)
     try:
         own_settings = loading.settings(project)  # how to serve it for real, from step 7 on
     except loading.NotLoaded as problem:
-        print(problem, file=sys.stderr)
+        print(sentence(str(problem)), file=sys.stderr)
         sys.exit(BAD_PROJECT)
 
     async def asgi(scope, receive, send):
@@ -316,23 +325,28 @@ def serve(project, port, python, again=False, log_level="warning"):
 def announce(app, project, host, python, again=False):
     """Say where a project is served, and what to try with it."""
     if again:
-        print(f"{project.name} is served again at http://{host}/", flush=True)
+        words = _("{folder} is served again at {address}")
+        print(words.format(folder=project.name, address=f"http://{host}/"), flush=True)
         return
     curl = "curl.exe" if os.name == "nt" else "curl"
     paths = {rule.rule for rule in app.url_map.iter_rules()}
-    print(f"{project.name} is served at http://{host}/ (Ctrl-C stops it).")
+    words = _("{folder} is served at {address} (Ctrl-C stops it).")
+    print(words.format(folder=project.name, address=f"http://{host}/"))
     if "/api/v2/messages" in paths:
-        print("  Open it in two tabs: what you send in one shows in both.")
-        print(f"  A POST is a message, too: {curl} --data hello http://{host}/api/v2/messages")
+        print("  " + _("Open it in two tabs: what you send in one shows in both."))
+        command = f"{curl} --data hello http://{host}/api/v2/messages"
+        print("  " + _("A POST is a message, too: {command}").format(command=command))
     elif "/ws" in paths:
-        print(f"  Talk to it without a page: {python} -m websockets ws://{host}/ws")
+        command = f"{python} -m websockets ws://{host}/ws"
+        print("  " + _("Talk to it without a page: {command}").format(command=command))
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
+    language.begin([])
     folder = Path(sys.argv[1])
     if problem := loading.problem_of_files(folder):
-        print(problem, file=sys.stderr)
+        print(sentence(problem), file=sys.stderr)
         sys.exit(BAD_PROJECT)
     sys.path[0] = str(folder)
     try:

@@ -10,8 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workshop import machine, serving
+from workshop import language, machine, serving
 from workshop.environment import hand_over
+from workshop.language import N_, _
 from workshop.venv import ROOT
 
 DOCS = ROOT / "docs"
@@ -20,6 +21,7 @@ SERVED = MADE / "served"  # the port that the site was last served on; it may ha
 BUILT = MADE / "built"  # the digest of the sources that docs/_build/html was made from
 ANSWER_SECONDS = 0.5  # for a server on this machine that has a file to send
 SITE = ".quart-websocket-workshop"  # an empty file in a folder that holds the docs site
+NOT_BUILT = N_("The site was not built, and {folder} is as it was. Sphinx says why, above.")
 WATCHED = ("steps", "workshop", "notebooks")
 # Without these, JupyterLab would ask whether Ctrl-C was meant, and others for news and extensions.
 JUPYTER = (
@@ -47,28 +49,47 @@ def require_place(folder):
         raise NoPlace(f"{folder} cannot be written to")
 
 
-def build(folder):
+def build(folder, languages=None):
     """Build the site, and only if nothing is wrong, put it into a folder; returns an exit code.
+
+    It is built in all languages, or in these, the first of which is English. The others are in
+    folders of it.
 
     A warning is an error. Raises NoPlace if the folder cannot be written to.
     """
-    print("Building the site, which can take a minute …", flush=True)
+    languages = languages or language.known()
+    print(_("Building the site, which can take a minute …"), flush=True)
     MADE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="site-", dir=MADE) as made:
         html = Path(made, "html")
         # Everything is built again, or a warning about an unchanged page would not be repeated.
-        strict = ["-q", "-W", "--keep-going", "-E", "-d", Path(made, "doctrees")]
-        sphinx = [sys.executable, "-m", "sphinx", *strict, DOCS, html]
-        code = subprocess.run(sphinx, env=machine.network_environ()).returncode
-        if code:
-            print(f"The site was not built, and {folder} is as it was. Sphinx says why, above.")
-            return code
+        strict = ["-q", "-W", "--keep-going", "-E"]
+        strict += ["-D", f"languages={','.join(languages)}"]
+        for code in languages:
+            options, into = [], html
+            if code != language.ENGLISH:
+                options = [
+                    "-b",
+                    "translated",
+                    "-D",
+                    f"language={code}",
+                    "-D",
+                    f"translating={code}",
+                ]
+                into = html / code
+            options += ["-d", Path(made, f"doctrees-{code}"), DOCS, into]
+            sphinx = [sys.executable, "-m", "sphinx", *strict, *options]
+            code = subprocess.run(sphinx, env=machine.network_environ()).returncode
+            if code:
+                print(_(NOT_BUILT).format(folder=folder))
+                return code
         (html / SITE).touch()
         try:
             _put(html, folder)
         except OSError as error:
             raise NoPlace(f"{folder} cannot be written to: {error.strerror or error}") from None
-    print(f"The site is built: open {folder / 'index.html'} in a browser.")
+    words = _("The site is built: open {page} in a browser.")
+    print(words.format(page=folder / "index.html"))
     return 0
 
 
@@ -87,13 +108,14 @@ def serve(port):
     port = serving.chosen_port(port, 8000)
     html, sources = MADE / "html", _sources()
     if not ((html / "index.html").is_file() and _text(BUILT) == sources):
-        print("Building the site, which takes longer the first time …", flush=True)
+        print(_("Building the site, which takes longer the first time …"), flush=True)
         sphinx = [sys.executable, "-m", "sphinx", "-q", DOCS, html]
         code = subprocess.run(sphinx, env=machine.network_environ()).returncode
         if code:  # what cannot be built is not served
             return code
         BUILT.write_text(sources, encoding="utf-8")
-    print(f"The site is served at http://{serving.HOST}:{port}/ (Ctrl-C stops it).", flush=True)
+    words = _("The site is served at {address} (Ctrl-C stops it).")
+    print(words.format(address=f"http://{serving.HOST}:{port}/"), flush=True)
     with contextlib.suppress(OSError):
         SERVED.write_text(str(port), encoding="utf-8")
     options = ["-q", "--no-initial", f"--port={port}", f"--ignore={MADE}"]
@@ -110,7 +132,8 @@ def _sources():
     generated = {MADE, DOCS / "notebooks"}
     digest = hashlib.sha256(sys.version.encode())
     for path in files:
-        if path.parent.name != "__pycache__" and not generated & set(path.parents):
+        is_made = path.parent.name == "__pycache__" or path.suffix == ".mo"
+        if not is_made and not generated & set(path.parents):
             about = path.stat()
             what = (path.relative_to(ROOT).as_posix(), about.st_size, about.st_mtime_ns)
             digest.update(repr(what).encode())

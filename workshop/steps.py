@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from workshop.language import _
 from workshop.venv import ROOT
 
 STEPS = ROOT / "steps"
@@ -134,7 +135,15 @@ class Exercise:
     @property
     def heading(self) -> str:
         """Its title with its number, such as "3 Echo" or "3+ Binary messages"."""
-        return f"{self.number}{'+' if self.is_challenge else ''} {self.title}"
+        return self._heading(self.title)
+
+    @property
+    def shown(self) -> str:
+        """Its heading in the language that is used."""
+        return self._heading(_(self.title))
+
+    def _heading(self, title):
+        return f"{self.number}{'+' if self.is_challenge else ''} {title}"
 
     @property
     def minutes(self) -> int:

@@ -9,17 +9,18 @@ from pathlib import Path
 from workshop import machine
 from workshop.environment import ensure, hand_over
 from workshop.installing import network_variables
+from workshop.language import N_, _
 from workshop.steps import STEPS
 from workshop.venv import ROOT
 
-PLAN = """\
+PLAN = N_("""\
 Testing every step, exercise and mistake, the command, docs and notebooks: about three minutes.
 Left out, which --all adds: tests that need the network, repeat others or take long.
-"""
-PLAN_OF_ALL = """\
+""")
+PLAN_OF_ALL = N_("""\
 Testing what --all adds, too, such as real environments and pipenv: five to ten minutes.
 Left out: tests marked as exhaustive, which run only if --all and their file are both named.
-"""
+""")
 PARALLEL = 5  # tests at once, also on fewer cores, because half of the time they wait
 
 
@@ -40,7 +41,7 @@ def run(arguments):
     options = [] if paths else ["-n", str(PARALLEL), "--maxschedchunk", "1"]
     if not paths:
         os.chdir(ROOT)
-        print(PLAN_OF_ALL if runs_all else PLAN, flush=True)
+        print(_(PLAN_OF_ALL if runs_all else PLAN), flush=True)
     variables = machine.environ(also={*network_variables(), "NODE_PATH"})
     variables["WORKSHOP_ALL"] = "1" if runs_all else ""
     variables["WORKSHOP_EXHAUSTIVE"] = "1" if runs_all and paths else ""

@@ -10,6 +10,8 @@ import os
 import re
 from pathlib import Path
 
+from workshop.language import N_
+
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "Pipfile.lock"
 VENV = ROOT / ".venv"
@@ -20,9 +22,9 @@ UNFINISHED = VENV / "workshop.unfinished"  # there until the first packages are 
 STAMP = VENV / "workshop.json"  # what is installed, written when all of it is
 # The sets of the lock file, each with what it is for.
 SETS = {
-    "default": "what the steps need",
-    "develop": "what checking needs",
-    "maintenance": "what docs, notebooks and all tests need",
+    "default": N_("what the steps need"),
+    "develop": N_("what checking needs"),
+    "maintenance": N_("what docs, notebooks and all tests need"),
 }
 OLDEST = (3, 11)  # the oldest Python that will do
 LONGEST_STAMP = 10_000  # characters

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 
 from workshop import comparing
+from workshop.language import _, plural, sentence
 
 MOST_LINES = 20  # of what an app prints
 # As the browser's console says of an address, and not of a script.
@@ -43,7 +44,7 @@ class Verdict:
         lines = self.of_parts(group if isinstance(group, int) else len(self.parts))
         self.counts.setdefault(group, Counter())[check.outcome] += 1
         if group == "own" or check.outcome == "failed":
-            lines.append((check.outcome, check.words))
+            lines.append((check.outcome, sentence(check.words)))
         for line in check.printed.splitlines():
             self.printed.setdefault(PORT.sub("", line), line)
         if check.outcome == "failed":
@@ -57,41 +58,63 @@ class Verdict:
         lines = []
         while self.told < end:
             part, count = self.parts[self.told], self.counts.get(self.told, Counter())
-            passed = f"{count['passed']} of {count.total()} checks pass"
+            words = _("{passed} of {total} checks pass")
+            passed = words.format(passed=count["passed"], total=count.total())
             if later := count["later"]:  # so that the number agrees with the lines above
-                passed += f", {later} {'has' if later == 1 else 'have'}n't run yet"
+                words = plural(", {later} hasn't run yet", ", {later} haven't run yet", later)
+                passed += words.format(later=later)
             if count["failed"]:
                 outcome, state = "failed", passed
             elif not count["passed"] and not count["skipped"]:
                 is_left_out = part.optional and not count.total()
-                outcome, state = "later", "not begun" if is_left_out else "not run yet"
+                outcome, state = "later", _("not begun") if is_left_out else _("not run yet")
             else:
-                outcome, state = ("later", passed) if count["later"] else ("passed", "done")
+                outcome, state = ("later", passed) if count["later"] else ("passed", _("done"))
             self.told += 1
-            title = f"{part.title} (optional)" if part.optional else part.title
-            lines.append((outcome, f"Part {self.told} of {len(self.parts)}, {title}: {state}"))
+            title = _(part.title)
+            if part.optional:
+                title = _("{title} (optional)").format(title=title)
+            words = _("Part {number} of {count}, {title}: {state}")
+            numbers = {"number": self.told, "count": len(self.parts)}
+            lines.append((outcome, words.format(**numbers, title=title, state=state)))
         return lines
 
     def rest(self):
         """The lines that are left once all is known: parts, and how many of earlier steps pass."""
         lines = self.of_parts(len(self.parts))
         count = self.counts.get("earlier", Counter())
-        where = f"step {self.exercise.number}" if self.exercise.is_challenge else "earlier steps"
-        for outcome, verbs in (
-            ("passed", ("passes", "pass")),
-            ("skipped", ("was skipped", "were skipped")),
-            ("later", ("hasn't run yet", "haven't run yet")),
-        ):
-            if number := count[outcome]:
-                noun = "check" if number == 1 else "checks"
-                lines.append((outcome, f"{number} {noun} of {where} {verbs[number > 1]}"))
+        where = _("earlier steps")
+        if self.exercise.is_challenge:
+            where = _("step {number}").format(number=self.exercise.number)
+        words = {
+            "passed": plural(
+                "{number} check of {where} passes",
+                "{number} checks of {where} pass",
+                count["passed"],
+            ),
+            "skipped": plural(
+                "{number} check of {where} was skipped",
+                "{number} checks of {where} were skipped",
+                count["skipped"],
+            ),
+            "later": plural(
+                "{number} check of {where} hasn't run yet",
+                "{number} checks of {where} haven't run yet",
+                count["later"],
+            ),
+        }
+        for outcome in filter(count.get, words):
+            told = words[outcome].format(number=count[outcome], where=where)
+            lines.append((outcome, told))
         return lines
 
     def of_printed(self):
         """What the app prints, each line once."""
         lines = list(self.printed.values())
         more = len(lines) - MOST_LINES
-        return lines[:MOST_LINES] + ([f"and {more} more lines"] if more > 0 else [])
+        return lines[:MOST_LINES] + (
+            [_("and {more} more lines").format(more=more)] if more > 0 else []
+        )
 
     def is_left_out(self, index):
         """Whether a part is optional, and none of its tests has run."""
@@ -113,15 +136,20 @@ class Verdict:
     def headline(self):
         """The result, in a sentence."""
         if self.is_done and self.failed:
-            return f"{self.exercise.id} is done: only optional checks fail."
+            return _("{exercise} is done: only optional checks fail.").format(
+                exercise=self.exercise.id
+            )
         if self.failed:
             return ""
         if not self.is_done:
-            return "Nothing was checked."
+            return _("Nothing was checked.")
         passed = sum(count["passed"] for count in self.counts.values())
         without = [str(i + 1) for i in range(len(self.parts)) if self.is_left_out(i)]
-        left_out = f", without part {' and '.join(without)}" if without else ""
-        return f"All {passed} checks pass{left_out}: {self.exercise.id} is done."
+        words = _("All {passed} checks pass: {exercise} is done.")
+        if without:
+            words = _("All {passed} checks pass, without part {parts}: {exercise} is done.")
+        parts = _(" and ").join(without)
+        return words.format(passed=passed, exercise=self.exercise.id, parts=parts)
 
     def to_fix(self):
         """What to fix first: the check that fails, as a heading, and lines with where to look."""
@@ -132,9 +160,11 @@ class Verdict:
         said = dict.fromkeys(first.console.splitlines())
         causes = [line for line in said if not line.startswith(NOT_A_CAUSE)]
         others = [line for line in said if line.startswith(NOT_A_CAUSE)]
-        says = "The browser's console says: {}".format
+        says = _("The browser's console says: {words}")
         reason = QUESTION.sub("", first.reason) if causes else first.reason
-        lines = [*map(says, causes), *reason.splitlines(), *map(says, others)]
+        lines = [says.format(words=words) for words in causes]
+        lines += map(sentence, reason.splitlines())
+        lines += [says.format(words=words) for words in others]
         if self.project:
-            lines += comparing.places(self.project, self.exercise)
-        return f"Fix this first: {first.words}", lines
+            lines += map(sentence, comparing.places(self.project, self.exercise))
+        return _("Fix this first: {check}").format(check=sentence(first.words)), lines

@@ -2,7 +2,14 @@
 "use strict";
 
 (() => {
-  const base = new URL("live/", document.currentScript.src);
+  // What of this script's texts is translated, and a text in the language of the page, with its values.
+  const translations = JSON.parse(document.currentScript.dataset.words ?? "{}");
+
+  function inWords(text, values = {}) {
+    return (translations[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  }
+
+  const base = new URL(document.currentScript.dataset.base ?? "live/", document.currentScript.src);
 
   function make(tag, attributes, ...content) {
     const element = document.createElement(tag);
@@ -19,9 +26,9 @@
 
   // Why this browser cannot run Python, or "".
   function whyNot() {
-    if (location.protocol === "file:") return "Browsers can't run Python on a page that was opened from a file.";
-    if (typeof WebAssembly !== "object") return "This browser has no WebAssembly.";
-    if (typeof DecompressionStream !== "function") return "This browser is too old to run Python.";
+    if (location.protocol === "file:") return inWords("Browsers can't run Python on a page that was opened from a file.");
+    if (typeof WebAssembly !== "object") return inWords("This browser has no WebAssembly.");
+    if (typeof DecompressionStream !== "function") return inWords("This browser is too old to run Python.");
     return "";
   }
 
@@ -51,14 +58,14 @@
   }
 
   async function open(place, button, state) {
-    const command = `On your own machine, use: ${place.dataset.command}`;
+    const command = inWords("On your own machine, use: {command}", { command: place.dataset.command });
     const why = whyNot();
     if (why) {
       state.textContent = `${why} ${command}`;
       return;
     }
     button.disabled = true;
-    state.textContent = "Loading …";
+    state.textContent = inWords("Loading …");
     wasOpened(true);
     try {
       const [exercise, { sizes, missing }, { Panel }, editor] = await Promise.all([
@@ -76,13 +83,14 @@
       else place.querySelector("[role=tab]").focus();
     } catch (error) {
       button.disabled = false;
-      state.textContent = `Python can't be loaded here: ${error.message}. ${command}`;
+      const told = inWords("Python can't be loaded here: {why}.", { why: error.message });
+      state.textContent = `${told} ${command}`;
     }
   }
 
   for (const place of document.querySelectorAll("[data-live]")) {
     const button = make("button", { type: "button", class: "leading" }, place.dataset.button);
-    const note = make("span", { class: "note" }, " Loads 17 MB, once. Nothing is installed.");
+    const note = make("span", { class: "note" }, ` ${inWords("Loads 17 MB, once. Nothing is installed.")}`);
     const state = make("p", { class: "state", role: "status" });
     button.addEventListener("click", () => open(place, button, state));
     place.append(make("p", {}, button, note), state);

@@ -4,6 +4,13 @@
 
 const KEY = "quart-websocket-workshop:";
 
+// What of this script's texts is translated, and a text in the language of the page, with its values.
+const translations = JSON.parse(document.currentScript.dataset.words ?? "{}");
+
+function inWords(text, values = {}) {
+  return (translations[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
 function kept(name) {
   // Anything may be in there, or the browser may keep nothing at all.
   try {
@@ -95,13 +102,15 @@ function number(question) {
   const all = lines(question);
   for (const [index, line] of all.entries()) {
     const [up, down] = line.querySelectorAll("button");
-    const indent = line.dataset.indent === "0" ? "" : `, indented by ${line.dataset.indent}`;
-    const text = `line ${index + 1}${indent}: ${line.querySelector("code").textContent}`;
+    const values = { number: index + 1, indent: line.dataset.indent, code: line.querySelector("code").textContent };
+    const text = values.indent === "0"
+      ? inWords("line {number}: {code}", values)
+      : inWords("line {number}, indented by {indent}: {code}", values);
     // A button that is disabled would lose the focus.
     up.setAttribute("aria-disabled", index === 0);
     down.setAttribute("aria-disabled", index === all.length - 1);
-    up.setAttribute("aria-label", `Move up ${text}`);
-    down.setAttribute("aria-label", `Move down ${text}`);
+    up.setAttribute("aria-label", inWords("Move up {line}", { line: text }));
+    down.setAttribute("aria-label", inWords("Move down {line}", { line: text }));
   }
 }
 
@@ -120,7 +129,7 @@ function addMoves(question, changed) {
         move.focus();
         const all = lines(question);
         changed();
-        say(question, `Now line ${all.indexOf(line) + 1} of ${all.length}.`);
+        say(question, inWords("Now line {number} of {count}.", { number: all.indexOf(line) + 1, count: all.length }));
       });
       row.append(move);
     }
@@ -149,15 +158,16 @@ function moved(questions, answers) {
   const all = questions.length;
   const now = rightAtFirst(questions, answers);
   const then = rightAtFirst(questions, before);
-  const words = [`${then.length} of ${all} before, ${now.length} of ${all} now.`];
+  const counts = { then: then.length, now: now.length, count: all };
+  const told = [inWords("{then} of {count} before, {now} of {count} now.", counts)];
   if (!Object.keys(before).length) {
-    words[0] = `${now.length} of ${all} now. In this browser, there are no answers from before.`;
+    told[0] = inWords("{now} of {count} now. In this browser, there are no answers from before.", counts);
   }
   const won = now.filter((question) => !then.includes(question));
   const open = questions.filter((question) => !now.includes(question));
-  if (won.length) words.push(`Right now, and not before: ${topics(won)}.`);
-  if (open.length) words.push(`Not right yet: ${topics(open)}.`);
-  return words;
+  if (won.length) told.push(inWords("Right now, and not before: {topics}.", { topics: topics(won) }));
+  if (open.length) told.push(inWords("Not right yet: {topics}.", { topics: topics(open) }));
+  return told;
 }
 
 function save() {
@@ -191,11 +201,12 @@ function start(quiz) {
       return entryOf(question, answers).checked && value !== null && isRight(question, value);
     });
     const given = questions.filter((question) => answer(question) !== null);
-    let words = [`${right.length} of ${questions.length} right.`];
-    if (isBefore) words = [`${given.length} of ${questions.length} answered.`];
-    if (name === "after") words = moved(questions, answers);
+    const count = questions.length;
+    let told = [inWords("{number} of {count} right.", { number: right.length, count })];
+    if (isBefore) told = [inWords("{number} of {count} answered.", { number: given.length, count })];
+    if (name === "after") told = moved(questions, answers);
     const old = [...score.children].map((line) => line.textContent);
-    if (words.join() !== old.join()) score.replaceChildren(...words.map((text) => make("p", text)));
+    if (told.join() !== old.join()) score.replaceChildren(...told.map((text) => make("p", text)));
   }
 
   for (const question of questions) {
@@ -210,10 +221,10 @@ function start(quiz) {
     addMoves(question, changed);
     for (const radio of radios(question)) radio.addEventListener("change", changed);
     if (!isBefore) {
-      const check = button("Check");
+      const check = button(inWords("Check"));
       check.addEventListener("click", () => {
         const value = answer(question);
-        if (value === null) return say(question, "Choose an answer first.");
+        if (value === null) return say(question, inWords("Choose an answer first."));
         tell(question, value);
         remember(question, { answer: value, checked: true, first: entry().first ?? value });
       });
@@ -225,7 +236,7 @@ function start(quiz) {
     if (entry().checked && reason(question, answer(question))) tell(question, answer(question));
   }
 
-  const over = button("Start over");
+  const over = button(inWords("Start over"));
   over.addEventListener("click", () => {
     for (const question of questions) {
       delete answers[question.dataset.name];
@@ -237,7 +248,7 @@ function start(quiz) {
   });
   quiz.append(score, over);
   if (isBefore || name === "after") {
-    const saving = button("Save my answers");
+    const saving = button(inWords("Save my answers"));
     saving.addEventListener("click", save);
     quiz.append(saving);
   }

@@ -9,12 +9,20 @@ import click
 from workshop import steps
 from workshop.commands import COMMAND, port_option
 from workshop.commands.learner import can_ask
+from workshop.language import N_, _, sentence
 
-ASKS_FOR = "join takes the ADDRESS and the CODE that the board shows, or --show"
+ASKS_FOR = N_("join takes the ADDRESS and the CODE that the board shows, or --show")
 
-AND_NOTHING_ELSE = """A report holds nothing else. The id is random: a report that arrives twice
+AND_NOTHING_ELSE = N_("""A report holds nothing else. The id is random: a report that arrives twice
 counts once. The time is in seconds since 1970. Each report is sent with the key that the
-board gave you, so that nobody else can write to your row."""
+board gave you, so that nobody else can write to your row.""")
+
+ON_THE_NETWORK = (
+    N_("Everyone on this network can reach it. Joining and viewing need the code."),
+    N_("It uses plain HTTP, so others on this network could read what is sent."),
+    N_("If this machine's firewall asks, allow it: only here, not for learners."),
+    N_("A guest network may keep machines apart: use a phone's hotspot then."),
+)
 
 
 @click.command()
@@ -34,25 +42,30 @@ def join(address, code, name, yes, show):
     if show:
         return show_report()
     if not address or not code:
-        raise click.UsageError(ASKS_FOR)
+        raise click.UsageError(_(ASKS_FOR))
     address = reporting.address_of(address)
     if joined := reporting.read_joined():
         raise reporting.ReportProblem(
             f"you have joined the board at {joined['address']}: type `{COMMAND} leave` first"
         )
-    click.echo(f"From now on, each check will send to the board at {address}:")
-    who = f"the name {printable(name)}" if name is not None else "a number in place of a name"
+    words = _("From now on, each check will send to the board at {address}:")
+    click.echo(words.format(address=address))
+    who = _("a number in place of a name")
+    if name is not None:
+        who = _("the name {name}").format(name=printable(name))
     for line in reporting.what_is_sent(who):
-        click.echo(f"  {line}" if line.startswith("-") else line)
+        click.echo(f"  {sentence(line)}" if line.startswith("-") else sentence(line))
     if not yes:
         if not can_ask():
             raise click.ClickException("this needs a terminal to ask: add --yes if you agree")
-        if not click.confirm("Join?"):
-            click.echo("Nothing was sent.")
+        if not click.confirm(_("Join?")):
+            click.echo(_("Nothing was sent."))
             sys.exit(1)
     shown = reporting.join(address, code, name)
-    click.echo(f"\nYou have joined as {shown}. To see what a report holds: {COMMAND} join --show")
-    click.echo(f"To ask for help: {COMMAND} hand up. To stop: {COMMAND} leave")
+    words = _("You have joined as {name}. To see what a report holds: {command} join --show")
+    click.echo("\n" + words.format(name=shown, command=COMMAND))
+    words = _("To ask for help: {command} hand up. To stop: {command} leave")
+    click.echo(words.format(command=COMMAND))
 
 
 def show_report():
@@ -62,14 +75,15 @@ def show_report():
     from workshop.learner import Progress
 
     if text := reporting.last_report():
-        click.echo("Your last report:")
+        click.echo(_("Your last report:"))
         click.echo(text.strip())
         return click.echo(AND_NOTHING_ELSE)
     exercise = steps.find_exercise(Progress().started or "3")
     words = [name.removeprefix("test_").replace("_", " ") for name in exercise.own_tests]
     checks = [Check(each, "passed") for each in sorted(words)]
     checks[0].outcome = "failed"
-    click.echo(f"A report of {exercise.id}, if the first check failed:")
+    words = _("A report of {exercise}, if the first check failed:")
+    click.echo(words.format(exercise=exercise.id))
     click.echo(json.dumps(reporting.made_of(exercise.id, checks), indent=2))
     click.echo(AND_NOTHING_ELSE)
 
@@ -86,14 +100,15 @@ def leave():
 
     joined = reporting.read_joined()
     if joined is None:
-        click.echo("You haven't joined a board, so nothing is sent.")
+        click.echo(_("You haven't joined a board, so nothing is sent."))
         return
     try:
         reporting.tell("leave", {})
-        click.echo("You have left: your row is removed, and nothing is sent any more.")
+        click.echo(_("You have left: your row is removed, and nothing is sent any more."))
     except reporting.ReportProblem as problem:
-        click.echo(f"You have left, and nothing is sent any more. But {problem}.")
-        click.echo("If the board is still there, it shows your row.")
+        words = _("You have left, and nothing is sent any more. But {problem}.")
+        click.echo(words.format(problem=sentence(str(problem))))
+        click.echo(_("If the board is still there, it shows your row."))
     finally:
         reporting.forget()
 
@@ -105,7 +120,7 @@ def hand(direction):
     from workshop import reporting
 
     reporting.tell("hand", {"up": direction == "up"})
-    click.echo(f"Your hand is {direction}.")
+    click.echo(_("Your hand is up.") if direction == "up" else _("Your hand is down."))
 
 
 @click.command()
@@ -133,20 +148,21 @@ def board(lan, save, no_browser, port):
     session = Session(port, lan, save)
 
     def announce():
-        words = "is served again" if session.is_continued else "is served"
-        click.echo(f"The board {words} at {session.page} (Ctrl-C stops it).")
-        click.echo(f"Learners type:  {COMMAND} join {session.host} {session.code}")
+        words = _("The board is served at {page} (Ctrl-C stops it).")
+        if session.is_continued:
+            words = _("The board is served again at {page} (Ctrl-C stops it).")
+        click.echo(words.format(page=session.page))
+        words = _("Learners type:  {command}")
+        click.echo(words.format(command=f"{COMMAND} join {session.host} {session.code}"))
         if lan and session.host.startswith("127."):
-            click.echo("This machine has no network now, so nobody else can reach the board.")
+            click.echo(_("This machine has no network now, so nobody else can reach the board."))
         elif lan:
-            click.echo("Everyone on this network can reach it. Joining and viewing need the code.")
-            click.echo("It uses plain HTTP, so others on this network could read what is sent.")
-            click.echo("If this machine's firewall asks, allow it: only here, not for learners.")
-            click.echo("A guest network may keep machines apart: use a phone's hotspot then.")
+            for words in ON_THE_NETWORK:
+                click.echo(_(words))
         else:
-            click.echo("Only this machine can reach it; with --lan, others on this network can.")
+            click.echo(_("Only this machine can reach it; with --lan, others on this network can."))
         if not save:
-            click.echo("The class is kept in memory only; --save FILE keeps it for a restart.")
+            click.echo(_("The class is kept in memory only; --save FILE keeps it for a restart."))
         sys.stdout.flush()
         if not no_browser:
             webbrowser.open(session.page)

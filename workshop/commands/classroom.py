@@ -7,6 +7,7 @@ import click
 
 from workshop import steps
 from workshop.commands import COMMAND
+from workshop.language import _, plural, sentence
 
 
 @click.command()
@@ -23,9 +24,10 @@ def branches(force, list_them, delete):
 
     if list_them:
         for branch, is_ours in branches.present():
-            click.echo(branch if is_ours else f"{branch} (with other commits)")
+            click.echo(branch if is_ours else f"{branch} {_('(with other commits)')}")
         if not branches.present():
-            click.echo(f"There are no branches yet: {COMMAND} branches creates them.")
+            words = _("There are no branches yet: {command} branches creates them.")
+            click.echo(words.format(command=COMMAND))
     elif delete:
         for branch, what in branches.delete(force):
             click.echo(f"{branch} {what}")
@@ -56,13 +58,16 @@ def release(exercise, remote, is_task, exercises, force):
         names = [f"{kind}/{steps.find_exercise(exercise).id}"]
     pushed = branches.push(remote, names, force)
     for name in names:
-        click.echo(f"{name} {'pushed to' if name in pushed else 'was up to date at'} {remote}")
+        words = _("{branch} was up to date at {remote}")
+        if name in pushed:
+            words = _("{branch} pushed to {remote}")
+        click.echo(words.format(branch=name, remote=remote))
     if (exercises or is_task) and not branches.has_default_branch(remote):
-        click.echo(
-            "\nA plain clone checks out nothing yet: set the default branch in the settings of the "
-            "site that\nhosts it, or, for a repository on a disk, there:\n"
-            f"  git symbolic-ref HEAD refs/heads/{names[0]}"
+        words = _(
+            "A plain clone checks out nothing yet: set the default branch in the settings of the "
+            "site that\nhosts it, or, for a repository on a disk, there:"
         )
+        click.echo(f"\n{words}\n  git symbolic-ref HEAD refs/heads/{names[0]}")
 
 
 @click.command()
@@ -82,13 +87,16 @@ def answers(files):
             good.append(answers.read(path))
         except answers.BadAnswers as problem:
             bad.append(problem)
-            click.echo(f"Skipped {printable(path)}: {problem}.", err=True)
-    click.echo(f"{len(good)} file{'' if len(good) == 1 else 's'} counted.\n")
-    click.echo("before  after")
+            words = _("Skipped {path}: {problem}.")
+            told = words.format(path=printable(path), problem=sentence(str(problem)))
+            click.echo(told, err=True)
+    words = plural("{number} file counted.", "{number} files counted.", len(good))
+    click.echo(words.format(number=len(good)) + "\n")
+    click.echo(_("before  after"))
     for topic, options in answers.rows(answers.count(good)):
         click.secho(f"{'':15}{topic[0].upper()}{topic[1:]}", bold=True)
         for option, before, after in options:
-            right = " (right)" if option.is_right else ""
+            right = f" {_('(right)')}" if option.is_right else ""
             click.echo(f"{before:6}{after:7}  {option.text.replace('`', '')}{right}")
     sys.exit(1 if bad else 0)
 

@@ -11,9 +11,10 @@ import click
 from workshop import environment, machine, steps
 from workshop.commands.classroom import printable
 from workshop.commands.telling import COLOURS, sign
+from workshop.language import N_, _, sentence
 
 UNFINISHED = ".unfinished.jsonl"
-OUTCOMES = {"passed": "passed", "failed": "failed", "look at it": "skipped"}
+OUTCOMES = {N_("passed"): "passed", N_("failed"): "failed", N_("look at it"): "skipped"}
 WIDTH = 72  # of the sentence in the table
 
 
@@ -96,10 +97,13 @@ def grade(
     except (NoSubmission, running.CannotGrade) as problem:
         raise click.ClickException(printable(problem)) from None
     if problem:
-        text = f"Not isolated: {why}, and {printable(problem)}."
-        click.secho(f"\n{text} A submission could read or change files here.", fg="yellow")
+        words = _(
+            "Not isolated: {why}, and {problem}. A submission could read or change files here."
+        )
+        told = words.format(why=why, problem=sentence(printable(problem)))
+        click.secho(f"\n{told}", fg="yellow")
     elif container:
-        click.echo(f"Isolated in a container, because {why}.")
+        click.echo(_("Isolated in a container, because {why}.").format(why=why))
     sys.exit(1 if any(row.result == "not graded" for row in rows) else 0)
 
 
@@ -114,7 +118,7 @@ def container_if(is_needed, place, is_repository):
     try:
         started = container.start(place, is_repository, lambda text: click.echo(text, err=True))
     except KeyboardInterrupt:
-        click.echo("\nStopped.", err=True)
+        click.echo("\n" + _("Stopped."), err=True)
         sys.exit(130)
     except container.NoContainer as problem:
         if sys.platform == "win32":
@@ -143,10 +147,8 @@ def choose(submissions, pattern, roster_file, column):
     known = set(roster.read(roster_file, column))
     for name in named:
         if name not in known:
-            click.echo(
-                f"{printable(name)} matches nobody on the roster, or others match, too.",
-                err=True,
-            )
+            words = _("{name} matches nobody on the roster, or others match, too.")
+            click.echo(words.format(name=printable(name)), err=True)
     note = ["nothing was handed in"]
     return named, [running.Row(one, "", "missing", notes=list(note)) for one in missing]
 
@@ -211,7 +213,9 @@ def grade_them(exercise, todo, rows, kept, isolated, jobs, limit, form, feedback
         grading = running.grade_all(exercise, todo, expected, isolated, jobs, limit, container)
         bar = click.progressbar(
             length=len(todo),
-            label=f"Grading {len(todo)} of {exercise.id}",
+            label=_("Grading {number} of {exercise}").format(
+                number=len(todo), exercise=exercise.id
+            ),
             file=sys.stderr,
             hidden=not machine.is_terminal(sys.stderr),
         )
@@ -223,14 +227,16 @@ def grade_them(exercise, todo, rows, kept, isolated, jobs, limit, form, feedback
                     results.write_tables(kept.folder, exercise, in_order())
                     bar.update(1)
         except KeyboardInterrupt:
-            click.echo("\nStopped: with --resume, grading continues from here.", err=True)
+            words = _("Stopped: with --resume, grading continues from here.")
+            click.echo(f"\n{words}", err=True)
             sys.exit(130)
     rows[:] = in_order()
     results.write_tables(kept.folder, exercise, rows)
     results.write_each(kept.folder, exercise, rows, form, feedback)
     kept.forget()
     tell_table(rows)
-    click.echo(f"\nResults: {kept.folder / 'grades.csv'}; grades.json has each check's sentence")
+    words = _("Results: {path}; grades.json has each check's sentence")
+    click.echo("\n" + words.format(path=kept.folder / "grades.csv"))
 
 
 def tell_table(rows):
@@ -240,18 +246,28 @@ def tell_table(rows):
     width = max(len(printable(row.id)) for row in rows)
     for row in rows:
         outcome = OUTCOMES.get(row.result, "later")
-        text = f"{sign(outcome)} {printable(row.id):{width}}  {row.result}"
+        text = f"{sign(outcome)} {printable(row.id):{width}}  {_(row.result)}"
         if row.checks:
-            text += f", {row.count('passed')} of {len(row.checks)} checks pass"
-            text += f", outside {results.outside_of(row)}" if row.outside else ""
-        text += "" if row.isolated else ", not isolated"
+            words = _("{passed} of {total} checks pass")
+            text += ", " + words.format(passed=row.count("passed"), total=len(row.checks))
+            if row.outside:
+                text += ", " + _("outside {count}").format(count=results.outside_of(row))
+        text += "" if row.isolated else _(", not isolated")
         click.secho(text, fg=COLOURS[outcome])
         if told := results.first_of(row) or "; ".join(row.notes):
             told = printable(told)
             click.echo(f"  {told if len(told) <= WIDTH else told[: WIDTH - 1] + '…'}")
     counts = {result: sum(row.result == result for row in rows) for result in OUTCOMES}
     others = len(rows) - sum(counts.values())
-    click.echo(
-        f"\n{len(rows)} in all: {counts['passed']} passed, {counts['failed']} failed, "
-        f"{counts['look at it']} to look at, {others} without a submission that can be graded."
+    words = _(
+        "{all} in all: {passed} passed, {failed} failed, {look} to look at, {others} without a "
+        "submission that can be graded."
     )
+    told = words.format(
+        all=len(rows),
+        passed=counts["passed"],
+        failed=counts["failed"],
+        look=counts["look at it"],
+        others=others,
+    )
+    click.echo(f"\n{told}")

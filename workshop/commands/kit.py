@@ -8,6 +8,7 @@ import click
 
 from workshop import environment, machine
 from workshop.commands import port_option
+from workshop.language import _
 
 PYTHONS = "3.11,3.12,3.13"
 SYSTEMS = "windows,macos,linux"
@@ -52,9 +53,10 @@ def kit(folder, python, systems, everything, solutions, serve, lan, port):
         lacking = make(folder.absolute(), pythons, targets, everything, solutions, click.echo)
     except (KitProblem, OSError) as problem:
         raise click.ClickException(str(problem)) from None
-    for sentence in lacking:
-        click.echo(f"Not in the kit: {sentence}", err=True)
-    click.echo(f"\nThe kit is in {folder} ({size(folder):.0f} MB). Learners type: python3 start.py")
+    for lack in lacking:
+        click.echo(_("Not in the kit: {lack}").format(lack=lack), err=True)
+    words = _("The kit is in {folder} ({size} MB). Learners type: python3 start.py")
+    click.echo("\n" + words.format(folder=folder, size=f"{size(folder):.0f}"))
     sys.exit(1 if lacking else 0)
 
 
@@ -66,13 +68,14 @@ def offer(folder, port, lan):
 
     try:
         with offered(folder, port, lan) as url:
-            click.echo(f"The kit is offered at {url}/ (Ctrl-C stops it).")
+            click.echo(_("The kit is offered at {url}/ (Ctrl-C stops it).").format(url=url))
             if lan:
-                click.echo("Every machine on this network can read it, and none can change it.\n")
+                words = _("Every machine on this network can read it, and none can change it.")
+                click.echo(f"{words}\n")
                 if machine.can_print("█▀▄", sys.stdout):
                     qr_code(url).terminal(compact=True)
             else:
-                click.echo("Only this machine can reach it; --lan offers it to the class.")
+                click.echo(_("Only this machine can reach it; --lan offers it to the class."))
             threading.Event().wait()
     except KitProblem as problem:
         raise click.ClickException(str(problem)) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from workshop import environment, machine, serving, steps
+from workshop.language import _
 
 BENCHMARKS = ("fanout", "memory", "resume", "transports", "environment", "check", "live")
 
@@ -20,7 +21,8 @@ class Fault(click.Command):
         """What the command does, and what each fault is."""
         from workshop.faults import FAULTS
 
-        return "\n\n".join([self.about, *(f"{name}: {it.__doc__}" for name, it in FAULTS.items())])
+        faults = (f"{name}: {_(it.__doc__)}" for name, it in FAULTS.items())
+        return "\n\n".join([_(self.about), *faults])
 
     @help.setter
     def help(self, about):
@@ -53,7 +55,7 @@ def fault(fault, target, unchecked, **limits):
     if unchecked and fault != "foreign":
         raise click.UsageError(f"{fault} has no --unchecked")
     environment.ensure("develop")
-    click.secho(f"{fault}: {faults.FAULTS[fault].__doc__}", bold=True)
+    click.secho(f"{fault}: {_(faults.FAULTS[fault].__doc__)}", bold=True)
     report = Report()
     try:
         faults.play(fault, target, report.tell, report.progress, unchecked, **limits)
@@ -61,7 +63,7 @@ def fault(fault, target, unchecked, **limits):
         report.clear()
         raise click.ClickException(str(problem)) from None
     except KeyboardInterrupt:
-        click.echo("\nStopped.")
+        click.echo("\n" + _("Stopped."))
         sys.exit(130)
 
 
@@ -118,6 +120,6 @@ def bench(names, quick, out):
     try:
         is_good = running.run(names or BENCHMARKS[:3], quick, out)
     except KeyboardInterrupt:
-        click.echo("\nStopped.", err=True)
+        click.echo("\n" + _("Stopped."), err=True)
         sys.exit(130)
     sys.exit(0 if is_good else 1)

@@ -10,6 +10,7 @@ from workshop import environment, machine, serving, steps
 from workshop.commands import COMMAND, port_option
 from workshop.commands.as_json import tell_json
 from workshop.commands.telling import say, tell, tell_page
+from workshop.language import _, plural, sentence
 from workshop.learner import FOLDER, Progress, require_folder
 
 
@@ -20,29 +21,33 @@ def where_am_i():
 
     progress = read_progress()
     table = Table(box=None, pad_edge=False)
-    for heading, justify in (("exercise", "left"), ("minutes", "right"), ("", "left")):
+    for heading, justify in ((_("exercise"), "left"), (_("minutes"), "right"), ("", "left")):
         table.add_column(heading, justify=justify)
     for exercise in steps.all_exercises():
-        state = "done" if exercise.id in progress.done else "to do"
-        if state == "to do" and exercise.id == progress.started:
-            state = "started"
+        state, style = _("to do"), None
+        if exercise.id in progress.done:
+            state, style = _("done"), "green"
+        elif exercise.id == progress.started:
+            state, style = _("started"), "bold"
         indent = "   " if exercise.is_challenge else ""
-        style = {"done": "green", "started": "bold", "to do": None}[state]
-        title = f"{indent}{exercise.id}: {exercise.title}"
+        title = f"{indent}{exercise.id}: {_(exercise.title)}"
         table.add_row(title, str(exercise.minutes), state, style=style)
     Console().print(table)
     if FOLDER.is_file():
-        click.echo("\nNext: rename the file websocket: your folder needs that name")
+        click.echo("\n" + _("Next: rename the file websocket: your folder needs that name"))
         return
     started = progress.started and steps.find_exercise(progress.started)
     if started and started.id not in progress.done:
-        click.echo(f"\nNext: {COMMAND} check, or {COMMAND} hint")
+        click.echo("\n" + _("Next: {command} check, or {command} hint").format(command=COMMAND))
     elif progress.noticed and (FOLDER / "websocket.py").is_file():
-        click.echo(f"\nNext: {COMMAND} check N, with the number of the step you're on")
-    elif progress.next_exercise():
-        click.echo(f"\nNext: {COMMAND} start {progress.next_exercise().number}")
+        words = _("Next: {command} check N, with the number of the step you're on")
+        click.echo("\n" + words.format(command=COMMAND))
+    elif following := progress.next_exercise():
+        words = _("Next: {command} start {number}")
+        click.echo("\n" + words.format(command=COMMAND, number=following.number))
     else:
-        click.echo("\nAll steps are done. The indented ones are challenges: start one by its name.")
+        words = _("All steps are done. The indented ones are challenges: start one by its name.")
+        click.echo(f"\n{words}")
 
 
 @click.command()
@@ -61,7 +66,8 @@ def run(target, port):
             require_folder()
         if (FOLDER / "websocket.py").is_file():
             sys.exit(serving.run(FOLDER, port))
-        click.echo(f"websocket/ has no app yet, so this is step {steps.DEFAULT}.")
+        words = _("websocket/ has no app yet, so this is step {number}.")
+        click.echo(words.format(number=steps.DEFAULT))
     sys.exit(serving.run(steps.find(steps.DEFAULT if target is None else target), port))
 
 
@@ -95,44 +101,53 @@ def start(exercise, back, whose, file):
     from workshop import learner
 
     if file and (whose or back is not None):
-        raise click.UsageError("--from takes none of --mine, --theirs and --back")
+        raise click.UsageError(_("--from takes none of --mine, --theirs and --back"))
     if back is not None:
         if whose:
-            raise click.UsageError("--back takes neither --mine nor --theirs")
+            raise click.UsageError(_("--back takes neither --mine nor --theirs"))
         if back == "" and exercise is None:
             for attempt in learner.attempts():
                 click.echo(attempt.name)
             if learner.attempts():
-                click.echo(f"\nTo bring one back: {COMMAND} start --back NAME")
+                words = _("To bring one back: {command} start --back NAME")
+                click.echo("\n" + words.format(command=COMMAND))
             else:
-                click.echo("There are no earlier attempts.")
+                click.echo(_("There are no earlier attempts."))
             return
         say_kept(learner.bring_back(back or exercise))
-        click.echo(f"websocket/ is {back or exercise} again.")
+        click.echo(_("websocket/ is {attempt} again.").format(attempt=back or exercise))
         return
     progress = read_progress()
     chosen = steps.find_exercise(exercise) if exercise else progress.next_exercise()
     if chosen is None:
-        click.echo(f"All steps are done. `{COMMAND}` lists the challenges: start one by its name.")
+        words = _("All steps are done. `{command}` lists the challenges: start one by its name.")
+        click.echo(words.format(command=COMMAND))
         return
     if file:
         say_kept(start_from(chosen, file))
         is_mine = True
     elif is_mine := whose == "mine" if whose else goes_on_with_own(chosen):
         kept, added = learner.go_on(chosen)
-        click.echo(f"A copy of your work is in attempts/{kept.name}.")
+        click.echo(_("A copy of your work is in attempts/{name}.").format(name=kept.name))
         if added:
-            click.echo(f"Added files that were missing: {', '.join(added)}.")
+            words = _("Added files that were missing: {names}.")
+            click.echo(words.format(names=", ".join(added)))
         click.echo()
     else:
         say_kept(learner.start(chosen))
     show_task(chosen)
-    where = f"holds this step's files, with {len(chosen.gaps)} gaps to fill"
-    if chosen.previous:
-        where = f"holds the workshop's solution of {chosen.previous.heading}"
-    where = "holds your own work" if is_mine else where
-    click.echo(f"\nYour folder websocket/ {where}. Continue from there, then type: {COMMAND} check")
-    click.echo(f"When you are stuck: {COMMAND} hint. To see it run: {COMMAND} run")
+    if is_mine:
+        holds = _("Your folder websocket/ holds your own work.")
+    elif chosen.previous:
+        holds = _("Your folder websocket/ holds the workshop's solution of {exercise}.")
+        holds = holds.format(exercise=chosen.previous.shown)
+    else:
+        holds = _("Your folder websocket/ holds this step's files, with {count} gaps to fill.")
+        holds = holds.format(count=len(chosen.gaps))
+    on = _("Continue from there, then type: {command} check").format(command=COMMAND)
+    click.echo(f"\n{holds} {on}")
+    words = _("When you are stuck: {command} hint. To see it run: {command} run")
+    click.echo(words.format(command=COMMAND))
     tell_page(chosen)
 
 
@@ -144,7 +159,7 @@ def start_from(exercise, file):
     try:
         return learner.start(exercise, project_in(file))
     except BadZip as problem:
-        raise click.UsageError(str(problem)) from None
+        raise click.UsageError(sentence(str(problem))) from None
 
 
 def goes_on_with_own(exercise):
@@ -154,20 +169,23 @@ def goes_on_with_own(exercise):
     before = learner.work_before(exercise)
     if before is None:
         return False
-    passes = "which has passed" if before.id in Progress().done else "which hasn't passed"
-    click.echo(f"websocket/ holds your own work on {before.heading}, {passes} its checks.")
-    left_out = [part.title for part in exercise.previous.parts if not part.is_begun(FOLDER)]
+    words = _("websocket/ holds your own work on {exercise}, which hasn't passed its checks.")
+    if before.id in Progress().done:
+        words = _("websocket/ holds your own work on {exercise}, which has passed its checks.")
+    click.echo(words.format(exercise=before.shown))
+    left_out = [_(part.title) for part in exercise.previous.parts if not part.is_begun(FOLDER)]
     if left_out:
-        click.echo(f"It leaves out {', '.join(left_out)}, which later checks need.")
+        words = _("It leaves out {parts}, which later checks need.")
+        click.echo(words.format(parts=", ".join(left_out)))
     if not can_ask():
-        other = f"{COMMAND} start {exercise.id} --theirs"
-        click.echo(f"Continuing with it. To take the workshop's solution instead: {other}")
+        words = _("Continuing with it. To take the workshop's solution instead: {other}")
+        click.echo(words.format(other=f"{COMMAND} start {exercise.id} --theirs"))
         return True
-    question = "Continue with your own (mine), or take the workshop's solution (theirs)?"
+    question = _("Continue with your own (mine), or take the workshop's solution (theirs)?")
     try:
         return click.prompt(question, "mine", value_proc=mine_or_theirs) == "mine"
     except click.Abort:
-        click.echo("\nStopped: nothing has changed.")
+        click.echo("\n" + _("Stopped: nothing has changed."))
         sys.exit(130)
 
 
@@ -181,18 +199,20 @@ def mine_or_theirs(answer):
     for word in ("mine", "theirs"):
         if answer.strip() and word.startswith(answer.strip().lower()):
             return word
-    raise click.UsageError("type mine or theirs, or press Enter for mine")
+    raise click.UsageError(_("type mine or theirs, or press Enter for mine"))
 
 
 def say_kept(kept):
     """Say where an earlier attempt went, if there was one."""
     if kept:
-        click.echo(f"What was in websocket/ is now in attempts/{kept.name}.\n")
+        click.echo(_("What was in websocket/ is now in attempts/{name}.").format(name=kept.name))
+        click.echo()
 
 
 def show_task(exercise):
     """Print an exercise's title and task."""
-    show(f"# {exercise.heading}\n\nAbout {exercise.minutes} minutes.\n\n{exercise.task}")
+    about = _("About {minutes} minutes.").format(minutes=exercise.minutes)
+    show(f"# {exercise.shown}\n\n{about}\n\n{_(exercise.task)}")
 
 
 def show(markdown):
@@ -225,7 +245,7 @@ def check(exercise, watch, live, thorough, as_json):
         return steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
 
     if as_json and watch:
-        raise click.UsageError("--json and --watch don't go together")
+        raise click.UsageError(_("--json and --watch don't go together"))
     chosen = choose()
     environment.ensure("develop")
     checker = Checker(FOLDER, chosen.tests, live, thorough, exercise=chosen)
@@ -238,17 +258,18 @@ def check(exercise, watch, live, thorough, as_json):
         while True:
             with suppress(Interrupted):
                 tell_and_report(chosen, checker.check(warm_up_again=True))
-                click.echo("\nWatching websocket/: save a file to check again. Ctrl-C stops this.")
+                words = _("Watching websocket/: save a file to check again. Ctrl-C stops this.")
+                click.echo(f"\n{words}")
             names = saves.wait()
             if machine.is_terminal(sys.stdout):
                 click.clear()
-            click.echo(f"{', '.join(names)} changed.\n")
+            click.echo(_("{names} changed.").format(names=", ".join(names)) + "\n")
             if choose() != chosen:  # another one was started meanwhile
                 chosen = choose()
                 checker.close()
                 checker = Checker(FOLDER, chosen.tests, live, thorough, exercise=chosen)
     except KeyboardInterrupt:
-        click.echo("\nStopped.")
+        click.echo("\n" + _("Stopped."))
         sys.exit(130)
     finally:
         checker.close()
@@ -261,10 +282,13 @@ def tell_and_report(exercise, checks):
     seen = []
     passes = tell(exercise, (seen.append(check) or check for check in checks), FOLDER)
     if address := reporting.report(exercise.id, seen):
-        click.echo(f"Reporting this to the board at {address}. To stop: {COMMAND} leave")
+        words = _("Reporting this to the board at {address}. To stop: {command} leave")
+        click.echo(words.format(address=address, command=COMMAND))
     elif address := reporting.ended():
-        click.echo(f"The board at {address} doesn't know you any more, so nothing was reported.")
-        click.echo(f"To join again: {COMMAND} join {address} CODE")
+        words = _("The board at {address} doesn't know you any more, so nothing was reported.")
+        click.echo(words.format(address=address))
+        words = _("To join again: {command} join {address} CODE")
+        click.echo(words.format(command=COMMAND, address=address))
     return passes
 
 
@@ -276,14 +300,13 @@ def hint(exercise):
 
     chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
     text, left = learner.hint(chosen)
-    show(text)
-    click.echo(
-        {0: "\nThat was the last hint.", 1: "\n1 hint is left."}.get(
-            left, f"\n{left} hints are left."
-        )
-    )
+    show(_(text))
+    words = plural("{number} hint is left.", "{number} hints are left.", left)
+    words = words if left else _("That was the last hint.")
+    click.echo("\n" + words.format(number=left))
     if not left:
-        click.echo(f"To compare with the solution: {COMMAND} diff {chosen.id}")
+        words = _("To compare with the solution: {command} diff {exercise}")
+        click.echo(words.format(command=COMMAND, exercise=chosen.id))
     tell_page(chosen)
 
 
@@ -301,20 +324,21 @@ def diff(exercise, other):
     chosen = steps.find_exercise(exercise) if exercise else read_progress().current_exercise()
     lines = list(learner.diff_other(chosen) if other else learner.diff(chosen))
     if other:
-        click.echo(f"Another way that passes: it {chosen.other_way.name}.")
-        click.echo(f"{chosen.other_way.trade_off}\n")
+        words = _("Another way that passes: it {way}.")
+        click.echo(words.format(way=_(chosen.other_way.name)))
+        click.echo(f"{_(chosen.other_way.trade_off)}\n")
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for line in lines:
         click.secho(line, fg=colours.get(line[:1]), bold=line.startswith(("+++", "---")))
     if not lines:
-        click.echo("No difference: websocket/ matches the solution.")
+        click.echo(_("No difference: websocket/ matches the solution."))
 
 
 def read_progress():
     """The learner's progress; says so if its file was damaged."""
     progress = Progress()
     if progress.noticed:
-        click.secho(progress.noticed, fg="yellow", err=True)
+        click.secho(sentence(progress.noticed), fg="yellow", err=True)
     return progress
 
 
@@ -329,6 +353,7 @@ def doctor():
     found = []
     for what, is_well, remedy in examine():
         outcome = {True: "passed", False: "failed", None: "later"}[is_well]
+        what, remedy = sentence(what), sentence(remedy)
         say(outcome, what if is_well else f"{what}: {remedy}")
         found.append((what, is_well, remedy))
     sys.exit(exit_code(found))

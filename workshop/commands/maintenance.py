@@ -5,6 +5,7 @@ import subprocess
 import click
 
 from workshop import carrying, environment, machine, testing, venv
+from workshop.language import _
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
@@ -31,9 +32,10 @@ def carry(file):
     except carrying.CannotCarry as problem:
         raise click.ClickException(str(problem)) from None
     for path in changed:
-        click.echo(f"changed: {path.relative_to(venv.ROOT)}")
+        click.echo(_("changed: {path}").format(path=path.relative_to(venv.ROOT)))
     for path in different:
-        click.echo(f"differs, so change it by hand: {path.relative_to(venv.ROOT)}")
+        words = _("differs, so change it by hand: {path}")
+        click.echo(words.format(path=path.relative_to(venv.ROOT)))
 
 
 @click.command(hidden=True)

@@ -6,6 +6,7 @@ import click
 
 from workshop import machine, steps
 from workshop.commands.learner import read_progress, show
+from workshop.language import _
 
 
 @click.command()
@@ -24,17 +25,21 @@ def quiz(step):
     if chosen.is_challenge:
         chosen = chosen.previous
     asked = questions.of_step(chosen)
-    click.secho(f"{chosen.heading}: {len(asked)} questions", bold=True)
+    words = _("{exercise}: {count} questions")
+    click.secho(words.format(exercise=chosen.shown, count=len(asked)), bold=True)
     right = answered = 0
     try:
         for number, question in enumerate(asked, 1):
             click.echo()
-            show(f"**{number} of {len(asked)}.** {question.ask}")
+            place = _("{number} of {count}").format(number=number, count=len(asked))
+            show(f"**{place}.** {_(question.ask)}")
             right += ask_order(question) if question.lines else ask_option(question)
             answered = number
     except (click.Abort, KeyboardInterrupt):
-        click.echo(f"\nStopped after {answered} of {len(asked)} questions.")
-    click.secho(f"\n{right} of {answered or len(asked)} right.", bold=True)
+        words = _("Stopped after {number} of {count} questions.")
+        click.echo("\n" + words.format(number=answered, count=len(asked)))
+    words = _("{number} of {count} right.")
+    click.secho("\n" + words.format(number=right, count=answered or len(asked)), bold=True)
 
 
 def ask_option(question):
@@ -42,16 +47,18 @@ def ask_option(question):
     if question.code:
         show(f"```{question.language}\n{question.code}\n```")
     for number, option in enumerate(question.shown, 1):
-        first, *others = question.options[option].text.replace("`", "").splitlines()
+        first, *others = _(question.options[option].text).replace("`", "").splitlines()
         click.echo(f"\n  {number}  {first}")
         for line in others:
             click.echo(f"     {line}")
     count = len(question.shown)
-    number = prompt(f"\nYour answer, 1 to {count}", type=click.IntRange(1, count))
+    words = _("Your answer, 1 to {count}").format(count=count)
+    number = prompt(f"\n{words}", type=click.IntRange(1, count))
     option = question.options[question.shown[number - 1]]
     if not option.is_right:
         say_verdict(False, option.why)
-        click.echo(f"\nThe right answer is {question.shown.index(0) + 1}.")
+        words = _("The right answer is {number}.")
+        click.echo("\n" + words.format(number=question.shown.index(0) + 1))
         show(question.options[0].why)
     else:
         say_verdict(True, option.why)
@@ -68,14 +75,15 @@ def ask_order(question):
     def numbers(text):
         words = text.replace(",", " ").split()
         if sorted(words) != sorted(str(number) for number in range(1, count + 1)):
-            raise click.UsageError(f"type each of the numbers 1 to {count} once, such as 2 1 3 …")
+            told = _("type each of the numbers 1 to {count} once, such as 2 1 3 …")
+            raise click.UsageError(told.format(count=count))
         return [question.shown[int(word) - 1] for word in words]
 
-    order = prompt("\nThe numbers of the lines, from top to bottom", value_proc=numbers)
+    order = prompt("\n" + _("The numbers of the lines, from top to bottom"), value_proc=numbers)
     rule = question.broken_rule(order)
     say_verdict(rule is None, rule.why if rule else question.why)
     if rule:
-        click.echo("\nIn the right order:\n")
+        click.echo("\n" + _("In the right order:") + "\n")
         for line in question.lines:
             click.echo(f"      {line}")
         click.echo()
@@ -93,5 +101,6 @@ def prompt(text, **options):
 
 def say_verdict(is_right, why):
     """Say whether an answer is right, and why or why not."""
-    click.secho("\nRight." if is_right else "\nNot quite.", fg="green" if is_right else "red")
+    verdict = _("Right") if is_right else _("Not quite")
+    click.secho(f"\n{verdict}.", fg="green" if is_right else "red")
     show(why)

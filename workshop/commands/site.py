@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from workshop import environment, site
+from workshop import environment, language, site
 from workshop.commands import port_option
 
 
@@ -16,12 +16,13 @@ from workshop.commands import port_option
     type=click.Path(path_type=Path),
     help="Write the site into FOLDER, and don't serve it.",
 )
+@click.option("--english", is_flag=True, help="With --build: leave out the translations.")
 @port_option
-def docs(folder, port):
+def docs(folder, english, port):
     """Serve the docs site, and rebuild it at every save, until Ctrl-C.
 
-    With --build, only write the site into FOLDER, where it needs no server. Warnings are errors
-    then: if there are any, FOLDER stays as it was.
+    With --build, only write the site into FOLDER, where it needs no server, with its translations.
+    Warnings are errors then: if there are any, FOLDER stays as it was.
     """
     if folder:
         folder = folder.absolute()
@@ -31,14 +32,14 @@ def docs(folder, port):
             raise click.UsageError(str(problem)) from None
     environment.ensure("maintenance")
     if folder:
-        sys.exit(_build(folder))
+        sys.exit(_build(folder, english))
     sys.exit(site.serve(port))
 
 
-def _build(folder):
-    """Build the site into a folder; returns an exit code."""
+def _build(folder, is_english):
+    """Build the site into a folder, or only its English pages; returns an exit code."""
     try:
-        return site.build(folder)
+        return site.build(folder, [language.ENGLISH] if is_english else None)
     except site.NoPlace as problem:
         raise click.ClickException(str(problem)) from None
 

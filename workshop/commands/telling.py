@@ -7,6 +7,7 @@ import click
 
 from workshop import machine, site, steps
 from workshop.commands import COMMAND
+from workshop.language import _, sentence
 from workshop.learner import Progress
 from workshop.verdict import MOST_LINES, Verdict
 
@@ -35,9 +36,10 @@ def tell(exercise, checks, project=None):
 
 def tell_page(exercise):
     """Print where the page of an exercise is: one line."""
-    what = "challenge" if exercise.is_challenge else "step"
-    page = site.page_of(exercise) or f"{COMMAND} docs"
-    click.echo(f"To read the page of this {what}: {page}")
+    words = _("To read the page of this step: {page}")
+    if exercise.is_challenge:
+        words = _("To read the page of this challenge: {page}")
+    click.echo(words.format(page=site.page_of(exercise) or f"{COMMAND} docs"))
 
 
 class Telling:
@@ -61,7 +63,7 @@ class Telling:
             self.tell_first()
         else:
             for reason in dict.fromkeys(verdict.skipped):
-                click.echo(f"\nNot checked: {reason}")
+                click.echo("\n" + _("Not checked: {reason}").format(reason=sentence(reason)))
             if verdict.is_done:
                 self.congratulate()
             else:
@@ -75,7 +77,8 @@ class Telling:
         if lines:
             click.echo()
         for index, line in enumerate(lines):
-            click.echo(f"    {'printed: ' if index < MOST_LINES else ''}{line}")
+            is_printed = index < MOST_LINES
+            click.echo("    " + (_("printed: {line}").format(line=line) if is_printed else line))
 
     def tell_first(self):
         """Print the first check that fails, and where to look."""
@@ -88,28 +91,35 @@ class Telling:
         for line in lines:
             click.echo(f"  {line}")
         if verdict.first.test:
-            click.echo(f"  The test: {verdict.first.test}")
+            click.echo("  " + _("The test: {place}").format(place=sentence(verdict.first.test)))
         if verdict.counts.get("own", Counter())["later"]:
-            click.echo(f"\nChecks marked {sign('later')} haven't run yet.")
-        click.echo(f"\nStuck? {COMMAND} hint {self.exercise.id}")
+            words = _("Checks marked {sign} haven't run yet.")
+            click.echo("\n" + words.format(sign=sign("later")))
+        words = _("Stuck? {command} hint {exercise}")
+        click.echo("\n" + words.format(command=COMMAND, exercise=self.exercise.id))
 
     def congratulate(self):
         """Print that the exercise is done, what else there is to see of it, and what comes next."""
         exercise, progress = self.exercise, Progress()
         progress.note_done(exercise)
         click.secho(f"\n{self.verdict.headline()}", fg="green", bold=True)
-        what = "the challenge" if exercise.is_challenge else f"step {exercise.number},"
-        click.echo(f"Congratulations, you have finished {what} {exercise.title}!")
-        click.echo(f"\nTo compare with the solution: {COMMAND} diff {exercise.id}")
+        words = _("Congratulations, you have finished step {number}, {title}!")
+        if exercise.is_challenge:
+            words = _("Congratulations, you have finished the challenge {title}!")
+        click.echo(words.format(number=exercise.number, title=_(exercise.title)))
+        words = _("To compare with the solution: {command} diff {exercise}")
+        click.echo("\n" + words.format(command=COMMAND, exercise=exercise.id))
         if exercise.other_way:
-            click.echo(f"Another way that passes: it {exercise.other_way.name}.")
-            click.echo(f"  {exercise.other_way.trade_off}")
-            click.echo(f"  To see it: {COMMAND} diff {exercise.id} --other")
+            words = _("Another way that passes: it {way}.")
+            click.echo(words.format(way=_(exercise.other_way.name)))
+            click.echo(f"  {_(exercise.other_way.trade_off)}")
+            words = _("To see it: {command} diff {exercise} --other")
+            click.echo("  " + words.format(command=COMMAND, exercise=exercise.id))
         following = progress.next_exercise(after=exercise)
-        click.echo(
-            f"Next: {COMMAND} start {following.number}" if following else "That was the last step."
-        )
+        words = _("Next: {command} start {number}") if following else _("That was the last step.")
+        click.echo(words.format(command=COMMAND, number=following and following.number))
         for challenge in steps.all_exercises():
             if challenge.is_challenge and challenge.number == exercise.number:
                 if challenge.id not in progress.done:
-                    click.echo(f"Or a challenge: {COMMAND} start {challenge.id}")
+                    words = _("Or a challenge: {command} start {exercise}")
+                    click.echo(words.format(command=COMMAND, exercise=challenge.id))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from workshop import branches, moving, site
 from workshop.installing import requirement
+from workshop.language import _
 from workshop.venv import ROOT, locked, up_to
 
 HERE = Path(__file__).resolve().parent
@@ -39,9 +40,9 @@ def make(folder, pythons, targets, everything=False, solutions=False, say=print)
     about = {"pythons": pythons, "targets": [target.name for target in targets]}
     about |= {"everything": everything, "solutions": solutions, "wheels": _wheels_before(folder)}
     _write_about(folder, about)
-    say("The repository and its branches …")
+    say(_("The repository and its branches …"))
     _add_repository(folder, solutions)
-    say("The site …")
+    say(_("The site …"))
     code = site.build(folder / "site")
     if code:
         raise KitProblem("the site could not be built: see above")
@@ -116,7 +117,8 @@ def _add_packages(folder, pythons, targets, everything, say):
             for name, entry in packages.items()
             if target.needs(entry.get("markers"), python)
         }
-        say(f"{len(lines)} packages for Python {python} on {target.name} …")
+        words = _("{count} packages for Python {python} on {system} …")
+        say(words.format(count=len(lines), python=python, system=target.name))
         if add(list(lines.values()), python, target) is None:
             return []
         # One at a time, to say which of them cannot be had.
