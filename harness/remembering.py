@@ -24,7 +24,20 @@ FAILED = {}  # the id of a client to what the last of its tasks that has failed 
 
 
 async def remember_error(app, exception):
-    app.errors.append(exception)
+    if not is_disconnect(exception):
+        app.errors.append(exception)
+
+
+def is_disconnect(error):
+    """Whether an exception, or each one in a group, only says that the client has disconnected.
+
+    Since 0.23, Quart raises such a one in a task that waits in receive(), and cancels the handler,
+    so the group of the handler's tasks ends with it. The app has done nothing wrong.
+    """
+    if isinstance(error, ExceptionGroup):
+        return all(map(is_disconnect, error.exceptions))
+    kind = type(error)
+    return kind.__name__ == "ClientDisconnectedError" and kind.__module__.startswith("quart.")
 
 
 def remember_errors(app):
@@ -52,8 +65,9 @@ class RememberLogged(logging.Handler):
 
     def emit(self, record):
         app = self.app()
-        if app and record.exc_info and isinstance(record.exc_info[1], Exception):
-            app.errors.append(record.exc_info[1])
+        error = record.exc_info[1] if record.exc_info else None
+        if app and isinstance(error, Exception) and not is_disconnect(error):
+            app.errors.append(error)
 
 
 LOGGED = RememberLogged(logging.ERROR)
@@ -118,7 +132,7 @@ def is_of_project(coroutine):
 def remember_failure(task):
     """Remember the exception that a task of a project has ended with, which nobody may look at."""
     error = None if task.cancelled() else task.exception()
-    if error and place(error)[1]:
+    if error and place(error)[1] and not is_disconnect(error):
         FAILED[TASKS.get(task)] = describe(error)
 
 
