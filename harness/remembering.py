@@ -16,6 +16,7 @@ from types import CoroutineType
 from quart import got_request_exception, got_websocket_exception
 
 from harness.errors import PROJECTS, describe, place, waiting_places
+from harness.mended import is_disconnect
 
 CLIENT = ContextVar("client", default=None)  # the one for which the code runs
 TASKS = weakref.WeakKeyDictionary()  # task to the id of its client, which refers to the task
@@ -26,18 +27,6 @@ FAILED = {}  # the id of a client to what the last of its tasks that has failed 
 async def remember_error(app, exception):
     if not is_disconnect(exception):
         app.errors.append(exception)
-
-
-def is_disconnect(error):
-    """Whether an exception, or each one in a group, only says that the client has disconnected.
-
-    Since 0.23, Quart raises such a one in a task that waits in receive(), and cancels the handler,
-    so the group of the handler's tasks ends with it. The app has done nothing wrong.
-    """
-    if isinstance(error, ExceptionGroup):
-        return all(map(is_disconnect, error.exceptions))
-    kind = type(error)
-    return kind.__name__ == "ClientDisconnectedError" and kind.__module__.startswith("quart.")
 
 
 def remember_errors(app):

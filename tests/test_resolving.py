@@ -39,6 +39,13 @@ ERROR: Could not find a version that satisfies the requirement quart==0.20.9 (fr
 ERROR: No matching distribution found for quart==0.20.9
 """
 RESOLVED = resolving._resolved  # before a fixture replaces it
+ELSEWHERE = {"version": "==1.0", "markers": "sys_platform == 'amiga'"}
+BEFORE = {
+    "_meta": 1,
+    "default": {"quart": {"version": "==1.0"}, "no-longer-needed": {"version": "==1.0"}},
+    "develop": {"click": {"version": "==1.0"}, "elsewhere": ELSEWHERE},
+    "maintenance": {"quart": {"version": "==1.0"}},
+}
 FAILING = ["steps/03_echo/tests/test_echo.py::test_a", "tests/test_docs.py::test_b[c]"]
 
 
@@ -84,7 +91,7 @@ def lock(monkeypatch, tmp_path):
 
     def copy(folder):
         folder.mkdir()
-        (folder / "Pipfile.lock").write_text(json.dumps({"_meta": 1, "develop": {"a": 1}}))
+        (folder / "Pipfile.lock").write_text(json.dumps(BEFORE), encoding="utf-8")
 
     def run_tests(command, folder):
         told["command"] = command
@@ -122,9 +129,13 @@ def test_the_versions_that_differ_are_listed_and_the_copys_lock_has_them(lock):
     assert "  novel not locked → 1.2\n" in output
     assert "click" not in output
     assert output.endswith(f"With the newest versions on Python {version}, all tests pass.\n")
-    packages = lock.told["packages"]
-    sets = {"default": packages, "develop": {}, "maintenance": {}}
-    assert lock.told["lock"] == {"_meta": 1, **sets}
+    quart, click, novel = (lock.told["packages"][name] for name in ("quart", "click", "novel"))
+    assert lock.told["lock"] == {
+        "_meta": 1,
+        "default": {"quart": quart, "novel": novel},
+        "develop": {"click": click, "elsewhere": ELSEWHERE},
+        "maintenance": {"quart": quart},
+    }
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from packaging.markers import Marker
+
 from workshop import branches, installing, machine, testing, venv
 from workshop.installing import EnvironmentFailed
 
@@ -75,9 +77,7 @@ def resolve(kind, python, arguments=None, say=print):
             say(f"  {line}")
         if arguments is None:
             return 0
-        lock = json.loads((copy / "Pipfile.lock").read_text(encoding="utf-8"))
-        lock |= {**{name: {} for name in venv.SETS}, "default": packages}
-        (copy / "Pipfile.lock").write_text(json.dumps(lock), encoding="utf-8", newline="\n")
+        _replace_versions(copy / "Pipfile.lock", packages, version)
         # What tests the lock file itself would only find that this one is another.
         command = [python, str(copy / "workshop"), "test", *arguments]
         code = _run_to_the_end([*command, "--ignore=tests/test_lock.py"], copy)
@@ -107,13 +107,14 @@ def _version_of(python):
 
 
 def _copy_workshop(copy):
-    """Copy the files that git knows or would add, as a repository of its own."""
+    """Clone the workshop, with the files as they are here now, committed or not."""
+    branches.git("clone", "--quiet", "--no-checkout", str(venv.ROOT), str(copy))
+    branches.git("-C", str(copy), "reset", "--quiet")
     names = branches.git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in map(Path, filter(None, names.split("\0"))):
         if name.parts[0] != "websocket" and (venv.ROOT / name).is_file():  # not a learner's own
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(venv.ROOT / name, copy / name)
-    branches.git("init", "--quiet", str(copy))
 
 
 def _resolved(lines, python, copy, title):
@@ -146,6 +147,23 @@ def _resolved(lines, python, copy, title):
         }
         for item in found
     }
+
+
+def _replace_versions(path, packages, version):
+    """Give a lock file these packages, in their sets, and for this Python no others."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    python = {"python_full_version": version, "python_version": version.rpartition(".")[0]}
+    locked = {}
+    for name in venv.SETS:
+        entries, content[name] = content[name], {}
+        for package, entry in entries.items():
+            if package in packages:
+                content[name][package] = packages[package]
+            elif "markers" in entry and not Marker(entry["markers"]).evaluate(python):
+                content[name][package] = entry  # for another platform, or an older Python
+        locked |= content[name]
+    content["default"] |= {name: packages[name] for name in packages.keys() - locked.keys()}
+    path.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8", newline="\n")
 
 
 def _differing(packages):

@@ -88,6 +88,7 @@ def lock_anew():
 
 def look_ahead(kind, check, suite, python, report, arguments):
     """Show the newest or the lowest versions, and test with them; returns an exit code."""
+    environment.ensure("develop")
     from workshop import resolving
     from workshop.branches import BranchProblem
 
