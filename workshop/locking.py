@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,8 +73,9 @@ def lock():
     for packages in (content[name] for name in SETS):
         for name, entry in packages.items():
             entry.pop("index", None)
-            if "hashes" not in entry:
-                # pipenv cannot lock what is for other platforms or Pythons only.
+            if not re.fullmatch(r"==[\w.]+", entry.get("version", "")):
+                # pipenv cannot lock what is for other platforms or Pythons only: it leaves the
+                # version out, or puts the bounds from Pipfile there.
                 entry.update(_version_and_hashes(name, entry["markers"]))
     text = json.dumps(content, indent=4, sort_keys=True)
     LOCK.write_text(text + "\n", encoding="utf-8", newline="\n")
