@@ -157,10 +157,12 @@ def _replace_versions(path, packages, version):
     for name in venv.SETS:
         entries, content[name] = content[name], {}
         for package, entry in entries.items():
+            is_wanted = Marker(entry.get("markers", "os_name != ''")).evaluate(python)
             if package in packages:
-                content[name][package] = packages[package]
-            elif "markers" in entry and not Marker(entry["markers"]).evaluate(python):
-                content[name][package] = entry  # for another platform, or an older Python
+                kept = {"markers": entry["markers"]} if is_wanted and "markers" in entry else {}
+                content[name][package] = packages[package] | kept
+            elif not is_wanted:  # it is for another platform, or an older Python
+                content[name][package] = entry
         locked |= content[name]
     content["default"] |= {name: packages[name] for name in packages.keys() - locked.keys()}
     path.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8", newline="\n")
