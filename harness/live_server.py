@@ -11,6 +11,7 @@ from harness.inprocess import NEVER_YIELDS
 from harness.live_client import SMALL_BUFFER, LiveClient
 from harness.mended import with_both_keys
 from harness.patience import until
+from harness.remembering import remember_error
 
 
 class LiveServer:
@@ -91,7 +92,7 @@ class LiveServer:
         try:
             await self.app(scope, with_both_keys(receive), send)
         except Exception as error:
-            self.app.errors.append(error)
+            await remember_error(self.app, error)
         finally:
             handler.set_result(None)
 

@@ -1,5 +1,7 @@
 """What a server gives to an app otherwise than the app expects it, made right on the way."""
 
+import logging
+
 
 def with_both_keys(receive):
     """An ASGI `receive` for WebSockets whose messages of bytes have a text, too.
@@ -12,3 +14,26 @@ def with_both_keys(receive):
         return {"text": message.get("bytes"), **message}
 
     return receive_both
+
+
+def is_disconnect(error):
+    """Whether an exception, or each one in a group, only says that the client has disconnected.
+
+    Since 0.23, Quart raises such a one in a task that waits in receive(), and cancels the handler,
+    so the group of the handler's tasks ends with it. The app has done nothing wrong.
+    """
+    if isinstance(error, ExceptionGroup):
+        return all(map(is_disconnect, error.exceptions))
+    kind = type(error)
+    return kind.__name__ == "ClientDisconnectedError" and kind.__module__.startswith("quart.")
+
+
+def log_no_disconnects(app):
+    """Let neither an app nor Uvicorn log such an exception."""
+    for logger in (app.logger, logging.getLogger("uvicorn.error")):
+        logger.addFilter(is_no_disconnect)
+
+
+def is_no_disconnect(record):
+    """Whether a record of a log says anything else than that a client has disconnected."""
+    return not (record.exc_info and is_disconnect(record.exc_info[1]))

@@ -16,6 +16,7 @@ from types import CoroutineType
 from quart import got_request_exception, got_websocket_exception
 
 from harness.errors import PROJECTS, describe, place, waiting_places
+from harness.mended import is_disconnect
 
 CLIENT = ContextVar("client", default=None)  # the one for which the code runs
 TASKS = weakref.WeakKeyDictionary()  # task to the id of its client, which refers to the task
@@ -24,7 +25,8 @@ FAILED = {}  # the id of a client to what the last of its tasks that has failed 
 
 
 async def remember_error(app, exception):
-    app.errors.append(exception)
+    if not is_disconnect(exception):
+        app.errors.append(exception)
 
 
 def remember_errors(app):
@@ -52,8 +54,9 @@ class RememberLogged(logging.Handler):
 
     def emit(self, record):
         app = self.app()
-        if app and record.exc_info and isinstance(record.exc_info[1], Exception):
-            app.errors.append(record.exc_info[1])
+        error = record.exc_info[1] if record.exc_info else None
+        if app and isinstance(error, Exception) and not is_disconnect(error):
+            app.errors.append(error)
 
 
 LOGGED = RememberLogged(logging.ERROR)
@@ -118,7 +121,7 @@ def is_of_project(coroutine):
 def remember_failure(task):
     """Remember the exception that a task of a project has ended with, which nobody may look at."""
     error = None if task.cancelled() else task.exception()
-    if error and place(error)[1]:
+    if error and place(error)[1] and not is_disconnect(error):
         FAILED[TASKS.get(task)] = describe(error)
 
 

@@ -271,8 +271,8 @@ def test_settings_of_pip_move_no_package_and_those_of_python_change_nothing(smal
 
 
 def test_what_pip_says_is_looked_at_before_it_is_believed(small):
-    before = f"{QUICKLY}\nimport workshop.installing as e\nrun = e._run\n"
-    before += "e._run = lambda p, module, *a: run(p, module, *a) if module == 'venv' else ''"
+    before = f"{QUICKLY}\nimport workshop.installing as e\nrun = e.run\n"
+    before += "e.run = lambda p, module, *a: run(p, module, *a) if module == 'venv' else ''"
     code, output = workshop(small, "run", before=before.replace("import workshop", PATH))
     assert code == 1
     assert "lacks h11" in output

@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 from clients import Client, are_in, say_surely
 from proxies import make_certificate, nginx_settings, replaced, require, wait_until_listening
-from repo import ROOT, STEPS, free_port, get_when_served
+from repo import ROOT, STEPS, assert_no_failure, free_port, get_when_served
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
@@ -139,7 +139,7 @@ async def test_cut_off_200_times_each_client_has_every_id_once_and_in_order(step
     await say(host, ["the end"])
     await asyncio.wait_for(asyncio.gather(*listening), 30)
     check_all_have(clients, messages)
-    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+    assert_no_failure(await asyncio.to_thread(end_of, process))
 
 
 @pytest.mark.thorough
@@ -164,7 +164,7 @@ async def test_cut_off_200_times_by_the_server_each_client_has_every_id_once_and
         await asyncio.gather(*listening)
     writer.close()
     check_all_have(clients, messages)
-    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+    assert_no_failure(await asyncio.to_thread(end_of, process))
 
 
 class Sender(Client):
@@ -244,7 +244,7 @@ async def test_cut_off_200_times_four_senders_have_each_message_stored_once(
         stored = [text for text in reader.texts if text.startswith(f"{sender.name} ")]
         assert stored == sender.messages
     assert len(reader.texts) == 4001
-    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+    assert_no_failure(await asyncio.to_thread(end_of, process))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
@@ -358,7 +358,7 @@ async def test_on_sigterm_clients_are_told_and_the_server_is_gone_at_once(step, 
                 await alice.recv()
         assert alice.close_code in (1001, 1012)
         bob.transport.abort()
-    assert "Traceback" not in output
+    assert_no_failure(output)
 
 
 @asynccontextmanager
@@ -456,7 +456,7 @@ async def test_who_attacks_the_protocol_is_cut_off_and_costs_next_to_nothing(ser
     await say(host, ["still here"])
     await asyncio.wait_for(listening, 10)
     assert alice.cuts == 0, "alice did nothing wrong, and was cut off, too"
-    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+    assert_no_failure(await asyncio.to_thread(end_of, process))
 
 
 @pytest.mark.thorough
@@ -506,7 +506,7 @@ async def test_as_it_is_served_a_bad_message_is_closed_with_its_code_and_a_reaso
             assert got == (code, True), f"{name}: closed with {got[0]}, reason: {got[1]}"
     grown = (rss(process) - before) / 1e6
     assert grown < 5, f"16 MiB were not taken, but memory grew by {grown:.1f} MB"
-    assert "Traceback" not in await asyncio.to_thread(end_of, process)
+    assert_no_failure(await asyncio.to_thread(end_of, process))
 
 
 async def test_what_protocol_py_overrides_is_still_there_in_uvicorn():

@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import logging
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from repo import ROOT, STEPS
 
 from harness import inprocess
 from harness.loops import never_reached
+from harness.mended import is_disconnect, is_no_disconnect
 
 MODULES = sorted((ROOT / "harness").glob("*.py"))
 TESTS_OF_STEPS = sorted((ROOT / "steps").rglob("tests/test_*.py"))
@@ -23,6 +25,7 @@ IN_PROCESS = [
     "inprocess",
     "journey",
     "loading",
+    "mended",
     "patience",
     "remembering",
 ]
@@ -120,3 +123,16 @@ def test_a_line_after_a_call_that_never_returns_is_told():
     text += "async def g():\n    await f()\n    h()\n"
     assert "waits for the end of f()" in never_reached(text)
     assert never_reached(text.replace("pass", "return")) == ""
+
+
+def test_an_exception_that_only_says_that_a_client_disconnected_is_no_failure():
+    name, module = "ClientDisconnectedError", {"__module__": "quart.wrappers.base"}
+    gone = type(name, (Exception,), module)()  # as Quart has it since 0.23
+    own = type(name, (Exception,), {})()
+    both = ExceptionGroup("two tasks", [gone, ExceptionGroup("one", [gone])])
+    assert is_disconnect(gone) and is_disconnect(both)
+    for error in (own, ValueError(), ExceptionGroup("two tasks", [gone, ValueError()])):
+        assert not is_disconnect(error)
+    record = logging.makeLogRecord({"exc_info": (type(both), both, None)})
+    assert not is_no_disconnect(record)
+    assert is_no_disconnect(logging.makeLogRecord({"msg": "something else"}))

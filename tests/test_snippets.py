@@ -4,7 +4,7 @@ import asyncio
 import tomllib
 
 import pytest
-from repo import ROOT, load_script
+from repo import RAISES_AT_DISCONNECT, ROOT, load_script
 
 from harness.browser import NO_BROWSER, launch
 from harness.missing import missing
@@ -23,6 +23,8 @@ def snippets(suffix):
 
 @snippets("py")
 def test_a_script_prints_what_was_captured(path):
+    if path.stem == "countdown" and RAISES_AT_DISCONNECT:
+        pytest.skip("the test client of Quart 0.23 tells no close code: it needs an older Quart")
     text = RUN.printed(path)
     assert text.strip(), f"{path.name} prints nothing"
     assert RUN.captured(path).read_text(encoding="utf-8") == text, AGAIN

@@ -378,7 +378,7 @@ def test_an_environment_whose_pyvenv_cfg_python_cannot_read_is_made_again(monkey
 
 def test_how_far_it_is_needs_no_terminal_that_can_erase(monkeypatch, capsys):
     monkeypatch.setattr(machine, "is_terminal", lambda stream: True)
-    with installing._Progress("Installing", 12) as progress:
+    with installing.Progress("Installing", 12) as progress:
         progress.waiting = "waiting for the package index"
         progress.show("")
         progress.show("Collecting one")

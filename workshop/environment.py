@@ -26,7 +26,7 @@ def enter():
     """Go on inside .venv, making it first if need be; ends the process if it cannot be made."""
     if inside():
         if not venv.is_in_place():  # it cannot be made again by the Python that lives in it
-            hand_over([sys._base_executable, str(ROOT / "workshop"), *sys.argv[1:]])
+            hand_over([base_python(), str(ROOT / "workshop"), *sys.argv[1:]])
         if is_ready() and machine.own_environ() == dict(os.environ):
             return
     for name in ("SIGTERM", "SIGBREAK"):  # clean up as after Ctrl-C
@@ -47,6 +47,11 @@ def enter():
 def inside():
     """Whether this process runs on the Python in .venv."""
     return Path(sys.prefix).resolve() == VENV.resolve()
+
+
+def base_python():
+    """The command of the Python that made the environment in which this process runs."""
+    return getattr(sys, "_base_executable", sys.executable)
 
 
 def is_ready(last="default"):

@@ -67,7 +67,14 @@ CAUSES = (
 
 
 class EnvironmentFailed(Exception):
-    """The packages are not installed; the message says why and what to do."""
+    """The packages are not installed; the message says why and what to do.
+
+    `output` is what pip or venv printed, if one of them failed.
+    """
+
+    def __init__(self, message, output=""):
+        super().__init__(message)
+        self.output = output
 
 
 def make(last, lock, is_inside):
@@ -140,10 +147,10 @@ def _what_is_wrong():
 def _create(lock):
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise EnvironmentFailed(cause("ensurepip"))
-    with _Progress(_("Making .venv")) as progress:
+    with Progress(_("Making .venv")) as progress:
         VENV.mkdir()
         UNFINISHED.touch()
-        _run(sys.executable, "venv", [str(VENV)], machine.environ(), lock, progress.show)
+        run(sys.executable, "venv", [str(VENV)], machine.environ(), lock, progress.show)
 
 
 def _install(last, lock):
@@ -156,12 +163,12 @@ def _install(last, lock):
         "".join(requirement(*item) for item in packages.items()), encoding="utf-8", newline="\n"
     )
     title = _("Installing {what}").format(what=_(SETS[last]))
-    with _Progress(title, len(packages)) as progress:
+    with Progress(title, len(packages)) as progress:
         options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
         pip = ["install", *options, "-r", str(requirements)]
-        environ = _pip_environ(lock)
+        environ = pip_environ(lock)
         progress.wait_for("the package index")
-        output = _run(PYTHON, "pip", pip, environ, lock, progress.show)
+        output = run(PYTHON, "pip", pip, environ, lock, progress.show)
     if missing := _missing(packages, output):
         raise EnvironmentFailed(
             f"pip says that all is installed, but .venv lacks {', '.join(missing)}: "
@@ -174,20 +181,21 @@ def _install(last, lock):
 def _missing(packages, output):
     """The names of packages that pip did not leave out for this Python, and that are not there."""
     left_out = set(re.findall(r"^Ignoring (\S+): markers", output, re.MULTILINE))
-    there = {_plain(info.name.partition("-")[0]) for info in venv.infos()}
-    return [name for name in packages if name not in left_out and _plain(name) not in there]
+    there = {plain(info.name.partition("-")[0]) for info in venv.infos()}
+    return [name for name in packages if name not in left_out and plain(name) not in there]
 
 
-def _plain(name):
+def plain(name):
+    """A package's name as it is compared: in lower case, and with - in place of _ and dots."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _pip_environ(lock):
+def pip_environ(lock=None):
     """The variables for pip, with a user's settings of where packages come from, and no others."""
     variables = machine.environ(also=machine.NETWORK)
     of_pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     try:
-        listed = _run(PYTHON, "pip", ["config", "list"], {**variables, **of_pip}, lock)
+        listed = run(PYTHON, "pip", ["config", "list"], {**variables, **of_pip}, lock)
     except EnvironmentFailed as failure:
         where = machine.as_typed(PYTHON, "-m", "pip", "config", "debug")
         raise EnvironmentFailed(f"pip can't read its settings ({failure}): see {where}") from None
@@ -207,11 +215,11 @@ def requirement(name, entry):
     return f"{name}{entry['version']}{marker}{hashes}\n"
 
 
-def _run(python, module, arguments, environ, lock, show=lambda line: None):
+def run(python, module, arguments, environ, lock=None, show=lambda line: None):
     """Run a module and return its output, line by line to `show`, too.
 
-    It ends with this process, and has the lock until then. Raises EnvironmentFailed with the cause
-    if it fails.
+    It ends with this process, and has the lock until then, if there is one. Raises
+    EnvironmentFailed with the cause if it fails.
     """
     output = []
     tied = str(ROOT / "workshop/tied.py")
@@ -224,7 +232,7 @@ def _run(python, module, arguments, environ, lock, show=lambda line: None):
         errors="replace",
         env={**environ, "PYTHONUTF8": "1"},
         start_new_session=True,  # so that Ctrl-C comes here alone, and ends it with its children
-        **({} if os.name == "nt" else {"pass_fds": [lock.fileno()]}),
+        **({"pass_fds": [lock.fileno()]} if lock and os.name != "nt" else {}),
     )
     try:
         for line in child.stdout:
@@ -235,7 +243,7 @@ def _run(python, module, arguments, environ, lock, show=lambda line: None):
         end(child)
         raise
     if child.returncode:
-        raise EnvironmentFailed(cause("".join(output)))
+        raise EnvironmentFailed(cause("".join(output)), "".join(output))
     return "".join(output)
 
 
@@ -249,7 +257,7 @@ def cause(output):
     )
 
 
-class _Progress:
+class Progress:
     """A line that says what is being done and how far it is; it moves on a terminal only.
 
     If nothing is done after a while, it says what is waited for, if that is known.
@@ -282,7 +290,7 @@ class _Progress:
     def show(self, line):
         self.done += line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring "))
         if machine.is_terminal(sys.stdout):
-            stage = ""
+            stage = f"{self.done or ''}"
             if self.total:
                 stage = _("{number} of {count}").format(number=self.done, count=self.total)
             if self.done == 0 and self.waiting:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,10 @@ PLATFORMS = {
 HASH = "from pipenv.project import Project; print(Project().pipfile.calculate_hash())"
 
 
+class WrongPython(Exception):
+    """The lock would not suit every Python; the message says which one to use."""
+
+
 def plain_pip():
     """The variables of this process without any settings for pip, as a dictionary.
 
@@ -32,15 +37,12 @@ def plain_pip():
     return {**environ, "PIP_CONFIG_FILE": os.devnull}
 
 
-def lock():
-    """Lock the newest versions of what Pipfile names; pipenv prints how it goes.
+def hash_of_pipfile():
+    """The hash of Pipfile by which pipenv knows whether the lock belongs to it.
 
-    Raises subprocess.CalledProcessError where pipenv or pip fails.
+    Raises subprocess.CalledProcessError where pipenv fails.
     """
-    environ = {**os.environ, "PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_VENV_IN_PROJECT": "1"}
-    subprocess.run([sys.executable, "-m", "pipenv", "lock"], cwd=ROOT, env=environ, check=True)
-    content = json.loads(LOCK.read_text(encoding="utf-8"))
-    content["_meta"]["hash"]["sha256"] = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", HASH],
         cwd=ROOT,
         env=plain_pip(),
@@ -48,13 +50,32 @@ def lock():
         stdout=subprocess.PIPE,
         text=True,
     ).stdout.strip()
+
+
+def lock():
+    """Lock the newest versions of what Pipfile names; pipenv prints how it goes.
+
+    Raises WrongPython, or subprocess.CalledProcessError where pipenv or pip fails.
+    """
+    ours = ".".join(map(str, sys.version_info[:2]))
+    if ours != PYTHONS[0]:
+        # A package has one version in the lock, and newer ones often need a newer Python.
+        raise WrongPython(
+            f"Pipfile.lock must suit Python {PYTHONS[0]}, and .venv has {ours}: "
+            f"make .venv with Python {PYTHONS[0]}, then lock"
+        )
+    environ = {**os.environ, "PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_VENV_IN_PROJECT": "1"}
+    subprocess.run([sys.executable, "-m", "pipenv", "lock"], cwd=ROOT, env=environ, check=True)
+    content = json.loads(LOCK.read_text(encoding="utf-8"))
+    content["_meta"]["hash"]["sha256"] = hash_of_pipfile()
     # pipenv writes the address of a package index here; where packages come from is pip's matter.
     content["_meta"]["sources"] = []
     for packages in (content[name] for name in SETS):
         for name, entry in packages.items():
             entry.pop("index", None)
-            if "hashes" not in entry:
-                # pipenv cannot lock what is for other platforms or Pythons only.
+            if not re.fullmatch(r"==[\w.]+", entry.get("version", "")):
+                # pipenv cannot lock what is for other platforms or Pythons only: it leaves the
+                # version out, or puts the bounds from Pipfile there.
                 entry.update(_version_and_hashes(name, entry["markers"]))
     text = json.dumps(content, indent=4, sort_keys=True)
     LOCK.write_text(text + "\n", encoding="utf-8", newline="\n")

@@ -25,7 +25,7 @@ if __name__ == "__main__":
         stream.reconfigure(errors="replace")  # a folder's name may be no text
 
 from harness import loading
-from harness.mended import with_both_keys
+from harness.mended import log_no_disconnects, with_both_keys
 from workshop import language
 from workshop.language import _, sentence
 
@@ -291,6 +291,7 @@ def serve(project, port, python, again=False, log_level="warning"):
         print(words.format(port=port), file=sys.stderr)
         sys.exit(PORT_TAKEN)
     app = load(project)
+    log_no_disconnects(app)
     try:
         own_settings = loading.settings(project)  # how to serve it for real, from step 7 on
     except loading.NotLoaded as problem:

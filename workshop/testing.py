@@ -35,9 +35,8 @@ def run(arguments):
     runs_all = "--all" in arguments
     if runs_all:
         arguments.remove("--all")
-    paths = list(filter(None, map(path_of, arguments)))
-    is_of_steps = paths and all(path.resolve().is_relative_to(STEPS) for path in paths)
-    ensure("develop" if is_of_steps else "maintenance")
+    ensure(last_set(arguments))
+    paths = paths_in(arguments)
     options = [] if paths else ["-n", str(PARALLEL), "--maxschedchunk", "1"]
     if not paths:
         os.chdir(ROOT)
@@ -51,6 +50,18 @@ def run(arguments):
         # Compile them once here; otherwise each process compiles all tests, at the same time.
         subprocess.run([*pytest, "-q", "--collect-only"], env=variables, stdout=subprocess.DEVNULL)
     hand_over([*pytest, *options, *map(without_brackets, arguments)], variables)
+
+
+def paths_in(arguments):
+    """The files and folders that pytest's arguments name."""
+    return list(filter(None, map(path_of, arguments)))
+
+
+def last_set(arguments):
+    """The last set of the lock file that the tests which these arguments name need."""
+    paths = paths_in(arguments)
+    is_of_steps = paths and all(path.resolve().is_relative_to(STEPS) for path in paths)
+    return "develop" if is_of_steps else "maintenance"
 
 
 def path_of(argument):

@@ -107,6 +107,8 @@ class Bridge:
         async def send(event):
             start.update(event)
             body.extend(event.get("body", b""))
+            if event["type"] == "http.response.body" and not event.get("more_body"):
+                inbox.put_nowait({"type": "http.disconnect"})  # as a server says; Quart 0.23 waits
 
         scope = self.scope("http", message)
         try:
@@ -144,9 +146,13 @@ class Bridge:
                 text = event.get("text")
                 self.post(kind="message", id=id, data=event["bytes"] if text is None else text)
             elif event["type"] == "websocket.close":
-                closed(event.get("code", 1000), event.get("reason") or "")
+                code = event.get("code", 1000)
+                closed(code, event.get("reason") or "")
+                inbox.put_nowait({"type": "websocket.disconnect", "code": code})
             elif event["type"] == "websocket.http.response.start":
                 self.post(kind="refused", id=id, status=event["status"])
+            elif not event.get("more_body"):  # the end of the refusal
+                inbox.put_nowait({"type": "websocket.disconnect", "code": LOST})
 
         scope = self.scope("websocket", message)
         scope |= {"scheme": "ws", "subprotocols": list(message.get("protocols") or [])}

@@ -1,11 +1,16 @@
 """What a maintainer types: test, carry, lock."""
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 import click
 
 from workshop import carrying, environment, machine, testing, venv
 from workshop.language import _
+
+FILE = click.Path(dir_okay=False, resolve_path=True, path_type=Path)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
@@ -38,14 +43,71 @@ def carry(file):
         click.echo(words.format(path=path.relative_to(venv.ROOT)))
 
 
-@click.command(hidden=True)
-def lock():
-    """Lock the newest versions of the packages in Pipfile (for maintainers)."""
+@click.command(
+    hidden=True,
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
+)
+@click.option("--newest", "kind", flag_value="newest", help="Show the newest versions.")
+@click.option("--lowest", "kind", flag_value="lowest", help="Show the lowest versions.")
+@click.option("--check", is_flag=True, help="Test the steps with these versions.")
+@click.option("--suite", is_flag=True, help="With --check: test everything, as `test` does.")
+@click.option("--python", metavar="COMMAND", help="The Python that is to use these versions.")
+@click.option("--report", type=FILE, help="Write the result to this file.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lock(kind, check, suite, python, report, arguments):
+    """Lock the newest versions of the packages in Pipfile (for maintainers).
+
+    With --newest or --lowest, nothing is locked. This shows which versions pip chooses without the
+    lock, if it takes the newest or the lowest that Pipfile allows. With --check, it installs them
+    into an environment of its own, and tests the steps with them. ARGUMENTS go to pytest, as in
+    `test`: name files or folders relative to the root to test them in place of the steps. The exit
+    code is 0 if all tests pass.
+    """
+    if not kind:
+        if check or suite or python or report or arguments:
+            raise click.UsageError("these options go with --newest or --lowest")
+        return lock_anew()
+    if not check and (suite or arguments):
+        raise click.UsageError("--suite and ARGUMENTS go with --check")
+    sys.exit(look_ahead(kind, check, suite, python or environment.base_python(), report, arguments))
+
+
+def lock_anew():
+    """Make Pipfile.lock anew."""
     from workshop import locking
 
     environment.ensure("maintenance")
     try:
         locking.lock()
+    except locking.WrongPython as problem:
+        raise click.ClickException(str(problem)) from None
     except subprocess.CalledProcessError as failure:
         command = machine.as_typed(*failure.cmd)
         raise click.ClickException(f"this failed: {command}") from None
+
+
+def look_ahead(kind, check, suite, python, report, arguments):
+    """Show the newest or the lowest versions, and test with them; returns an exit code."""
+    environment.ensure("develop")
+    from workshop import resolving
+    from workshop.branches import BranchProblem
+
+    os.chdir(venv.ROOT)  # ARGUMENTS are relative to it
+    if check and not suite and not testing.paths_in(arguments):
+        arguments = ["steps", *arguments]
+    lines = []
+
+    def say(line):
+        click.echo(line)
+        lines.append(line)
+
+    try:
+        return resolving.resolve(kind, python, list(arguments) if check else None, say)
+    except (resolving.CannotResolve, environment.EnvironmentFailed, BranchProblem) as problem:
+        lines.append(f"The {kind} versions cannot be tested: {problem}.")
+        raise click.ClickException(str(problem)) from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        if report:
+            report.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
