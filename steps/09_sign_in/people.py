@@ -6,6 +6,7 @@ import re
 import secrets
 from contextlib import suppress
 from typing import NamedTuple
+from unicodedata import category
 from weakref import WeakValueDictionary
 
 from quart import has_request_context, request, session, websocket
@@ -14,7 +15,7 @@ from quart.sessions import SecureCookieSessionInterface
 from doors import Goodbye
 from log import LogAway
 
-NAME = re.compile(r"\w[\w .-]{0,29}")
+NAME = re.compile("[LN][LMN ]{0,29}")  # kinds of characters: letters, marks on them, digits
 TICKET = 30  # seconds in which a ticket has to be used
 LOOK = 0.2  # seconds between two looks at who is still signed in
 
@@ -22,6 +23,12 @@ LOOK = 0.2  # seconds between two looks at who is still signed in
 def asked():
     """The request or the handshake that is being answered."""
     return request if has_request_context() else websocket
+
+
+def is_name(text):
+    """Whether a text can be a person's name, in any language."""
+    kinds = [" " if character in " .-_" else category(character)[0] for character in text]
+    return bool(NAME.fullmatch("".join(kinds)))
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -66,9 +73,9 @@ class People:
         return person if is_free else None
 
     async def asking(self):
-        """The person who asks, by a session or a ticket, or None."""
+        """The person who asks, by a session or, in a handshake, by a ticket; or None."""
         person, ticket = session.get("person"), asked().authorization
-        if ticket and ticket.type == "bearer":
+        if ticket and ticket.type == "bearer" and asked() is websocket:
             person = await self.spend(ticket.token)
         if person and all(await self.are_in(Person(*person))):
             return Person(*person)
@@ -79,8 +86,8 @@ class People:
         return [key == person.key for key, person in zip(keys, people, strict=True)]
 
     async def sign_out(self, person):
-        if all(await self.are_in(person)):
-            await self.store.pop(person.place)
+        # Only this sign-in: somebody else may have the name by now.
+        await self.store.remove(person.place, person.key)
 
     async def ticket(self, person):
         """A ticket with which a client can connect once, as this person."""

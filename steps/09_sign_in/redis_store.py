@@ -7,6 +7,7 @@ from redis.exceptions import RedisError
 from log import LogAway
 
 PREFIX = "workshop:"
+REMOVE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
 
 class RedisStore:
@@ -27,6 +28,10 @@ class RedisStore:
     async def pop(self, key):
         with log_away():
             return await self.redis.getdel(PREFIX + key)
+
+    async def remove(self, key, value):
+        with log_away():
+            await self.redis.eval(REMOVE, 1, PREFIX + key, value)
 
 
 @contextmanager

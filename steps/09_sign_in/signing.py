@@ -1,18 +1,22 @@
 """The routes by which people sign in, sign out and get tickets."""
 
+import os
 import secrets
 from hmac import compare_digest
+from unicodedata import normalize
 
 from quart import Blueprint, abort, redirect, render_template, request, session, url_for
 
 from doors import TokenBucket
-from people import NAME
+from people import is_name
+
+LIMITED = ("signing.sign_in", "signing.ticket")  # but everyone can always sign out
 
 
-def class_word(config):
+def class_word():
     """The word that everyone needs to sign in: the setting, or a new one, which is printed."""
-    if word := config.get("CLASS_WORD"):
-        return str(word)
+    if word := os.environ.get("QUART_CLASS_WORD"):  # in app.config, 1e3 would be a number
+        return word
     word = secrets.token_hex(3)
     print("The class word is", word)
     return word
@@ -24,7 +28,7 @@ def signing(people, word, rate):
 
     @routes.before_request
     async def check():
-        if request.method == "POST" and not posts.take():  # or one could try all words
+        if request.endpoint in LIMITED and not posts.take():  # or one could try all words
             return "Too many people sign in right now: try again.\n", 429
 
     @routes.get("/sign-in")
@@ -34,15 +38,18 @@ def signing(people, word, rate):
     @routes.post("/sign-in")
     async def sign_in():
         form = await request.form
-        name = " ".join(form.get("name", "").split())
+        name = " ".join(normalize("NFKC", form.get("name", "")).split())
         problem, status = "That name is taken.", 409
         if not compare_digest(form.get("word", "").encode(), word.encode()):
             problem, status = "That isn't the class word.", 403
-        elif not NAME.fullmatch(name):
+        elif not is_name(name):
             problem, status = "A name has up to 30 letters, digits, spaces, dots and hyphens.", 400
-        elif person := await people.sign_in(name):
-            session["person"], session.permanent = person, True
-            return redirect(url_for("index"), 303)
+        else:
+            if earlier := await people.asking():  # one browser is one person
+                await people.sign_out(earlier)
+            if person := await people.sign_in(name):
+                session["person"], session.permanent = person, True
+                return redirect(url_for("index"), 303)
         return await render_template("sign_in.html", name=name, problem=problem), status
 
     @routes.post("/sign-out")

@@ -32,6 +32,11 @@ class Store:
         """Remove a key; returns its value, or None if there was none."""
         return self._fresh(self.values.pop(key, None))
 
+    async def remove(self, key, value):
+        """Remove a key if it has this value."""
+        if await self.get(key) == [value]:
+            del self.values[key]
+
     def _fresh(self, pair):
         value, expires = pair or (None, 0)
         return value if expires > time.monotonic() else None

@@ -32,7 +32,7 @@ posts = TokenBucket(rate)
 people = People(open_store(log), app.permanent_session_lifetime.total_seconds())
 app.session_interface = Sessions()
 app.secret_key = str(app.secret_key or secrets.token_hex())  # a new one signs out everyone
-app.register_blueprint(signing(people, class_word(app.config), rate))
+app.register_blueprint(signing(people, class_word(), rate))
 
 
 @app.before_request
@@ -48,7 +48,8 @@ async def check():
 @app.get("/")
 async def index():
     if person := await people.asking():
-        return await render_template("index.html", name=person.name)
+        page = await render_template("index.html", name=person.name)
+        return page, {"Cache-Control": "no-store"}  # somebody else may go back to it later
     return redirect("/sign-in")
 
 
@@ -124,6 +125,11 @@ async def post_message():
 async def health():
     await log.check()
     return "well\n"
+
+
+@app.errorhandler(401)
+async def unauthorized(_):
+    return "Sign in first.\n", 401, {"WWW-Authenticate": "Bearer"}
 
 
 @app.errorhandler(LogAway)

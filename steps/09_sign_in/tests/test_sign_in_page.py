@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from harness.sign_in import SETTINGS
+from harness.sign_in import SETTINGS, fields
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all of them
 WORD = SETTINGS["QUART_CLASS_WORD"]
@@ -68,6 +68,23 @@ async def test_a_page_whose_session_is_gone_leads_to_the_form(context, server, e
     await is_at_the_form(
         page, expect, "each handshake is refused now, so the page should find out why"
     )
+
+
+HOLD_TIMERS = "window.held = []; window.setTimeout = (call) => held.push(call);"
+LET_GO = "for (const call of window.held.splice(0)) call();"
+
+
+async def test_a_page_that_was_away_says_who_is_signed_in_now(context, server, expect):
+    page = await context.new_page()
+    await page.add_init_script(HOLD_TIMERS)  # so that it is not back too soon
+    await signed_in(page, expect, server.url)
+    await asyncio.to_thread(server.start_again)  # which forgets who was signed in
+    state = page.get_by_role("status")
+    await expect(state, "the server has ended").to_contain_text("Disconnected")
+    await context.request.post(server.url + "sign-in", form=fields("Bob"))  # as in another tab
+    await page.evaluate(LET_GO)
+    why = "the browser's cookie is Bob's now, and the page should say so once it is back"
+    await expect(page.get_by_role("main"), why).to_contain_text("Bob")
 
 
 HEARD = """

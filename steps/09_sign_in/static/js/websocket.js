@@ -2,6 +2,7 @@ const form = document.querySelector("#form");
 const input = document.querySelector("#message");
 const button = document.querySelector("#send");
 const state = document.querySelector("#state");
+const you = document.querySelector("#you");
 const messages = document.querySelector("#messages");
 
 const GAPS = {
@@ -49,6 +50,8 @@ function take(frame) {
     return;
   }
   if (frame.gap) show(GAPS[frame.gap], "em");
+  // While this page was away, somebody else may have signed in.
+  if (log) reloadIfSignedOut();
   ({ log, last } = frame);
   tries = 0;
   button.disabled = false;
@@ -78,8 +81,9 @@ function comeBack(event) {
 
 async function reloadIfSignedOut() {
   try {
-    const page = await fetch(location, { method: "HEAD" });
-    if (page.redirected) location.reload();
+    const page = await fetch(location);
+    // Is it the form now, or somebody else's page?
+    if (page.ok && !(await page.text()).includes(you.outerHTML)) location.reload();
   } catch {
     // The server is away.
   }
