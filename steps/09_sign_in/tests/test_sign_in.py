@@ -266,7 +266,7 @@ async def test_signing_in_again_ends_the_earlier_session(app):
         async with LogClient(alice) as client:
             response = await alice.sign_in("alice")
             assert response.status_code in (302, 303), (
-                f"Alice's browser sends the form again, and her own name is taken: {response.status}"
+                f"Alice signs in again, but her own name is taken: {response.status}"
             )
             code, _ = await client.closing(within=1)
             assert code == 3000, f"her earlier session is over, and is closed with {code}"
