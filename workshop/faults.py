@@ -283,11 +283,14 @@ async def foreign(lab):
     words = f"everyone gets {len(lines)} lines: {lines}" if lines else answer or "nothing is said"
     lab.tell("HTTP to the TCP source", "not known where" if answer is None else words)
     if lab.headers:
-        await hijack(lab, evil)
+        await hijack(lab, f"http://{HOST}:1")
 
 
 async def hijack(lab, origin):
-    """A page of another site connects from the browser of somebody who has signed in."""
+    """A page on another port connects from the browser of somebody who has signed in.
+
+    A site has no port, so a browser sends the cookie with that handshake, SameSite or not.
+    """
     words, name, reads = "I never wrote this", "", False
     options = {"proxy": None, "compression": None, "additional_headers": lab.headers}
     with suppress(*GONE, TimeoutError):
@@ -298,7 +301,7 @@ async def hijack(lab, origin):
                     name = message["from"] if message["text"] == words else name
                     reads = reads or message["text"] != words
     does = f"reads everything, and writes in the name of {name!r}" if reads else "isn't let in"
-    lab.tell("the page in somebody's browser", does)
+    lab.tell("port 1's page, with a cookie", does)
 
 
 async def storm(lab, clients=500):

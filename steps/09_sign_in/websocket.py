@@ -127,11 +127,6 @@ async def health():
     return "well\n"
 
 
-@app.errorhandler(401)
-async def unauthorized(_):
-    return "Sign in first.\n", 401, {"WWW-Authenticate": "Bearer"}
-
-
 @app.errorhandler(LogAway)
 async def log_away(_):
     return "The log is away: try again later.\n", 503
