@@ -11,14 +11,17 @@ NUMBERS = count(1)  # so that each app's clients have a name of their own
 
 
 def asks_who(app):
-    """Whether an app has a form to sign in: some file of its project has the path of the form."""
+    """Whether an app has a form to sign in."""
+    if rules := getattr(app, "url_map", None):
+        return any(rule.rule == PATH for rule in rules.iter_rules())
+    # Of an app in another process, its files are known.
     return bool(getattr(app, "root_path", "")) and mentions_the_form(Path(app.root_path))
 
 
 @lru_cache(8)
 def mentions_the_form(project):
     """Whether a Python file of a project mentions the path of the form."""
-    files = project.glob("*.py")
+    files = [*project.glob("*.py"), *project.glob("*/*.py")]
     return any(PATH in file.read_text(encoding="utf-8", errors="replace") for file in files)
 
 

@@ -120,7 +120,7 @@ def test_the_step_from_start_to_solution_is_small(exercise):
         if not name.endswith((".css", ".svg", "serve.py", "protocol.py", "store.py", "client.py")):
             old, new = code_lines(exercise.start.get(name, b"")), code_lines(solution)
             changed += sum(line.startswith("+ ") for line in difflib.ndiff(old, new))
-    limit = 60 if exercise.number <= 5 else 180  # those who go further have come far
+    limit = 60 if exercise.number <= 5 else 190  # those who go further have come far
     assert changed <= limit, f"{changed} lines of code are to be written"
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
+import logging
 import re
 import secrets
-from contextlib import suppress
 from typing import NamedTuple
 from unicodedata import category
 from weakref import WeakValueDictionary
@@ -15,6 +15,7 @@ from quart.sessions import SecureCookieSessionInterface
 from doors import Goodbye
 from log import LogAway
 
+logger = logging.getLogger(__name__)
 NAME = re.compile("[LN][LMN ]{0,29}")  # kinds of characters: letters, marks on them, digits
 TICKET = 30  # seconds in which a ticket has to be used
 LOOK = 0.2  # seconds between two looks at who is still signed in
@@ -114,8 +115,14 @@ class People:
     async def _looking(self):
         while True:
             await asyncio.sleep(LOOK)
-            with suppress(LogAway):  # the log closes all connections anyway
-                people = list(self.connected)
-                for person, is_in in zip(people, await self.are_in(*people), strict=True):
-                    if not is_in and person in self.connected:
-                        self.connected[person].set()
+            people = list(self.connected)
+            try:
+                are_in = await self.are_in(*people)
+            except LogAway:
+                continue  # the log closes all connections anyway
+            except Exception:
+                logger.exception("Who is still signed in is not known.")
+                continue
+            for person, is_in in zip(people, are_in, strict=True):
+                if not is_in and person in self.connected:
+                    self.connected[person].set()

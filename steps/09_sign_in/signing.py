@@ -59,6 +59,10 @@ def signing(people, word, rate):
         session.clear()
         return redirect(url_for("signing.form"), 303)
 
+    @routes.app_errorhandler(401)
+    async def unauthorized(_):
+        return "Sign in first, or show a ticket.\n", 401, {"WWW-Authenticate": "Bearer"}
+
     @routes.post("/api/v3/tickets")
     async def ticket():
         person = await people.asking() or abort(401)

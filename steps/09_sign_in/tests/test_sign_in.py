@@ -52,6 +52,10 @@ async def test_nobody_takes_part_without_signing_in(app):
     assert post.status_code == 401, f"a POST without a session should get 401, not {post.status}"
     ticket = await stranger.post("/api/v3/tickets")
     assert ticket.status_code == 401, f"who isn't signed in gets a ticket: {ticket.status}"
+    told = ticket.headers.get("WWW-Authenticate", "nothing")
+    assert told.startswith("Bearer"), (
+        f"a 401 says in WWW-Authenticate how to do it: 'Bearer', a ticket; but it says {told!r}"
+    )
 
 
 async def test_the_page_leads_strangers_to_the_form(app):
