@@ -204,10 +204,45 @@ class Sender(Client):
                 self.pending.popleft()
 
 
+async def check_each_is_stored_once(host, cut=True, meanwhile=()):
+    """Check that 4,000 messages of four senders are stored once, in order, through 200 cuts.
+
+    With `cut`, the senders cut themselves off. Each function in `meanwhile` is called once while
+    they send.
+    """
+    reader = Client(host)
+    reading = asyncio.create_task(reader.listen_until("end 1"))
+    await are_in(reader)
+    senders = [Sender(host, name, 1000) for name in ("alice", "bob", "carol", "dave")]
+    events, made = deque(meanwhile), 0
+    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
+        for sender in senders:
+            tasks.create_task(sender.send_all())
+        while not all(sender.is_done for sender in senders):
+            await asyncio.sleep(0.01)
+            stored = sum(sender.stored for sender in senders)
+            if events and stored > 1000 * (1 + len(meanwhile) - len(events)):
+                events.popleft()()
+            sender = random.choice(senders)
+            if cut and sender.connection and stored >= 15 * made:
+                sender.connection.transport.abort()  # as when the network goes
+                made += 1
+    await asyncio.wait_for(Sender(host, "end", 1).send_all(), 30)
+    await asyncio.wait_for(reading, 30)
+    cuts, again = (sum(getattr(one, what) for one in senders) for what in ("cuts", "again"))
+    assert cuts >= 200 and again >= 200, f"{cuts} cuts, and {again} messages were sent again"
+    assert not events
+    assert reader.gaps == []
+    for sender in senders:
+        stored = [text for text in reader.texts if text.startswith(f"{sender.name} ")]
+        assert stored == sender.messages
+    assert len(reader.texts) == 4001
+
+
 @pytest.fixture
 def acknowledge(tmp_path):
-    """A folder with the solution of step 6's challenge."""
-    return find_exercise("06_acknowledge").write_to(tmp_path / "websocket")
+    """Write the solution of a challenge in which sent means stored: its folder."""
+    return lambda name: find_exercise(name).write_to(tmp_path / "websocket")
 
 
 @pytest.mark.thorough
@@ -222,28 +257,8 @@ def acknowledge(tmp_path):
 async def test_cut_off_200_times_four_senders_have_each_message_stored_once(
     script, serve, acknowledge
 ):
-    process, host = serve(acknowledge, script=script, QUART_LOG_SIZE="10000")
-    reader = Client(host)
-    reading = asyncio.create_task(reader.listen_until("end 1"))
-    await are_in(reader)
-    senders = [Sender(host, name, 1000) for name in ("alice", "bob", "carol", "dave")]
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        for sender in senders:
-            tasks.create_task(sender.send_all())
-        while script is None and not all(sender.is_done for sender in senders):
-            await asyncio.sleep(0.01)
-            sender = random.choice(senders)
-            if sender.connection:
-                sender.connection.transport.abort()  # as when the network goes
-    await asyncio.wait_for(Sender(host, "end", 1).send_all(), 30)
-    await asyncio.wait_for(reading, 30)
-    cuts, again = (sum(getattr(one, what) for one in senders) for what in ("cuts", "again"))
-    assert cuts >= 200 and again >= 200, f"{cuts} cuts, and {again} messages were sent again"
-    assert reader.gaps == []
-    for sender in senders:
-        stored = [text for text in reader.texts if text.startswith(f"{sender.name} ")]
-        assert stored == sender.messages
-    assert len(reader.texts) == 4001
+    process, host = serve(acknowledge("06_acknowledge"), script=script, QUART_LOG_SIZE="10000")
+    await check_each_is_stored_once(host, cut=script is None)
     assert_no_failure(await asyncio.to_thread(end_of, process))
 
 
@@ -767,6 +782,25 @@ async def test_four_workers_are_one_room_even_if_one_is_killed(serve, redis_url)
         assert client.ids == list(range(client.ids[0], client.ids[-1] + 1))
         assert client.texts == order
     assert sum(client.cuts for client in clients) > 10, "the worker that was killed had clients"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(os.name == "nt", reason="Uvicorn's workers are ended by SIGKILL here")
+async def test_when_two_of_four_workers_are_killed_each_message_of_four_senders_is_stored_once(
+    serve, redis_url, acknowledge
+):
+    process, host = serve(
+        acknowledge("08_acknowledge"), "--workers", "4", REDIS_URL=redis_url,
+        QUART_LOG_SIZE="10000", **NO_LIMITS
+    )  # fmt: skip
+    (await let_in(f"ws://{host}/api/v3/ws")).transport.abort()
+
+    def kill_one():
+        workers = psutil.Process(process.process.pid).children()
+        max(workers, key=lambda worker: worker.cpu_times().user).kill()
+
+    await check_each_is_stored_once(host, meanwhile=[kill_one, kill_one])
+
 
 
 ABORT = "return self.transport.abort()\n        super()"  # at the end of an if

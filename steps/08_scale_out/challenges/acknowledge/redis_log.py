@@ -40,8 +40,8 @@ STORE = """
 local size, most = ARGV[1], tonumber(ARGV[2])
 local function store(text, sender, number, follows)
   local last = tonumber(redis.call('hget', KEYS[2], sender) or 0)
-  if follows == '1' and tonumber(number) > last + 1 then return 0 end
   if sender ~= '' then
+    if follows == '1' and tonumber(number) > last + 1 then return 0 end
     local newest = redis.call('zrevrange', KEYS[3], 0, 0, 'withscores')[2] or 0
     redis.pcall('zadd', KEYS[3], newest + 1, sender)  -- fails if there is no memory left
     while redis.call('zcard', KEYS[3]) > most do
@@ -60,6 +60,7 @@ local stored = {}
 for i = 3, #ARGV, 4 do table.insert(stored, store(unpack(ARGV, i, i + 3))) end
 return stored
 """
+TRY = "return redis.call('xadd', KEYS[1], 'nomkstream', '*', 'text', '')"  # as STORE adds them
 
 
 class RedisLog(Log):
@@ -92,7 +93,7 @@ class RedisLog(Log):
         if not self.name:
             raise LogAway
         # There is no such stream, so this adds nothing, but it fails if Redis can't add entries.
-        await self._write(self.redis.xadd(PROBE, {"text": ""}, nomkstream=True))
+        await self._write(self.redis.eval(TRY, 1, PROBE))
 
     async def append(self, message, sender="", number=1, follows=False):
         """Store a message; clients get it when it comes back from Redis."""

@@ -253,7 +253,7 @@ async def test_only_the_senders_that_sent_last_are_remembered(room):
 
 async def test_messages_without_a_sender_are_stored_as_before(room):
     async with room[0]() as bob, room[1]() as carol:
-        for client in (bob, carol):
+        for client in (bob, carol, carol):
             await client.send("hello")
             why = "bob and carol both sent it, and their addresses name no sender, as in step 8"
             await hears(bob, "hello", why=why)
