@@ -53,9 +53,11 @@ def pytest_collection_finish():
 
 def is_left_out(item):
     """Whether a test takes too long for what is asked for."""
-    if item.get_closest_marker("exhaustive"):
+    is_late = item.path.parents[3] in STEPS[7:]  # of a challenge
+    if item.get_closest_marker("exhaustive") or (is_late and item.get_closest_marker("browser")):
         return not IS_EXHAUSTIVE
-    return not RUNS_ALL and (item.get_closest_marker("thorough") or repeats(item))
+    is_slow = is_late and item.get_closest_marker("redis")
+    return not RUNS_ALL and (item.get_closest_marker("thorough") or is_slow or repeats(item))
 
 
 def repeats(item):

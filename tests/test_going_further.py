@@ -168,7 +168,7 @@ async def test_cut_off_200_times_by_the_server_each_client_has_every_id_once_and
 
 
 class Sender(Client):
-    """Does what the page of step 6's challenge does: sends again what may not be stored."""
+    """Does what the pages of steps 6's and 8's challenges do: sends again what may not be stored."""
 
     def __init__(self, host, name, count):
         super().__init__(host)
@@ -800,7 +800,6 @@ async def test_when_two_of_four_workers_are_killed_each_message_of_four_senders_
         max(workers, key=lambda worker: worker.cpu_times().user).kill()
 
     await check_each_is_stored_once(host, meanwhile=[kill_one, kill_one])
-
 
 
 ABORT = "return self.transport.abort()\n        super()"  # at the end of an if

@@ -188,6 +188,7 @@ OF_EXERCISE = {
     "06_acknowledge": [log, once],
     "07_harden": [log],
     "08_scale_out": [log],
+    "08_acknowledge": [log, once],
     "09_sign_in": [log, author],
 }
 WITH_TCP = {"05_broadcast", "05_rooms", "05_whos_online"}  # if that part is begun
