@@ -168,7 +168,7 @@ async def test_cut_off_200_times_by_the_server_each_client_has_every_id_once_and
 
 
 class Sender(Client):
-    """Does what the pages of steps 6's and 8's challenges do: sends again what may not be stored."""
+    """Does what the pages of both challenges do: sends again what may not be stored."""
 
     def __init__(self, host, name, count):
         super().__init__(host)
