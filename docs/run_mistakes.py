@@ -47,7 +47,8 @@ def told(exercise_and_mistake):
         files = mistake.applied_to(exercise.solution)
         project = write_files(files, Path(folder) / "websocket")
         checks = Checker(project, chosen, False, True, DEADLINE, 3 * DEADLINE).check()
-        failed = next(one for one in checks if one.outcome == "failed")
+        failed = next((one for one in checks if one.outcome == "failed"), None)
+        assert failed, f"{exercise.id}: no test fails because of the mistake {mistake.name!r}"
         checks.close()  # which ends the tests that would follow
     with ONE_AT_A_TIME, contextlib.redirect_stdout(io.StringIO()) as output:
         tell(exercise, [failed])
