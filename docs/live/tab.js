@@ -73,6 +73,8 @@ export class Tab {
     const url = new URL(address, `http://page${path}`);
     // The window's location is that of the page around it.
     if (url.href.split("#")[0] === location.href.split("#")[0]) return this.path;
+    const folder = new URL(".", location.href).href; // to which a script's location is relative
+    if (url.href.startsWith(folder)) return `/${url.href.slice(folder.length).split("#")[0]}`;
     const own = ["page", HOST, location.host];
     if (this.again.address) own.push(new URL(this.again.address).host);
     return own.includes(url.host) ? url.pathname + url.search : null;
@@ -169,34 +171,36 @@ export class Tab {
       shown.apply(win.console, words);
     };
     if (this.isOfCheck) win.alert = win.confirm = win.prompt = () => null;
-    // A link, a form or a script would load a page of this site into the frame.
+    // A link or a form would load a page of this site into the frame.
     win.addEventListener("submit", (event) => {
       if (event.defaultPrevented) return;
       event.preventDefault();
-      const form = event.target;
-      const action = form.getAttribute("action") || this.path;
-      const query = String(new URLSearchParams(new FormData(form, event.submitter)));
-      if (form.getAttribute("method")?.toLowerCase() === "post") this.post(action, query);
-      else this.go(`${action.replace(/[?#].*/, "")}?${query}`);
+      this.submit(event.target, event.submitter);
     });
+    const { submit } = this;
+    win.HTMLFormElement.prototype.submit = function send() {
+      submit(this);
+    };
     win.addEventListener("click", (event) => {
       const link = event.target.closest?.("a[href]");
       if (!link || event.defaultPrevented || link.getAttribute("href").startsWith("#")) return;
       event.preventDefault();
       this.go(link.getAttribute("href"));
     });
-    if (win.navigation) {
-      win.navigation.addEventListener("navigate", (event) => {
-        if (event.destination.sameDocument || !event.cancelable) return;
-        event.preventDefault();
-        if (event.formData) this.post(event.destination.url, String(new URLSearchParams(event.formData)));
-        else this.go(event.destination.url);
-      });
-    } else {
-      // It is known too late where to, but soon enough to undo it.
-      win.addEventListener("pagehide", () => setTimeout(() => this.undo(win)));
-    }
+    // A script may use its location, which is known only once the window has left the app.
+    win.addEventListener("pagehide", () => setTimeout(() => this.comeBack(win)));
   }
+
+  // Send a form.
+  submit = (form, submitter = null) => {
+    const action = form.getAttribute("action") || this.path;
+    const query = String(new URLSearchParams(new FormData(form, submitter)));
+    if (form.getAttribute("method")?.toLowerCase() === "post") {
+      this.go(action, { method: "POST", headers: FORM, body: new TextEncoder().encode(query) });
+    } else {
+      this.go(`${action.replace(/[?#].*/, "")}?${query}`);
+    }
+  };
 
   // Go to an address, as if its link was clicked: what is on its way to the page is lost.
   go(address, options = {}) {
@@ -205,14 +209,16 @@ export class Tab {
     if (path !== null) this.open(path, options);
   }
 
-  // Send a form to an address.
-  post(address, query) {
-    this.go(address, { method: "POST", headers: FORM, body: new TextEncoder().encode(query) });
-  }
-
-  // Show the app again, if a page of this site was loaded into the frame of a window.
-  undo(win) {
-    if (win === this.win && this.frame.isConnected) this.go(win.location.href);
+  // Go where a script has sent a window; after location.reload(), an empty page is there.
+  comeBack(win) {
+    if (win !== this.win || !this.frame.isConnected) return; // it was replaced or closed
+    let address = "about:blank";
+    try {
+      address = win.location.href;
+    } catch {
+      // Another site: it can't be opened here.
+    }
+    this.go(address === "about:blank" ? this.path : address);
   }
 }
 
