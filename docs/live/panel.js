@@ -99,7 +99,8 @@ export class Panel {
 
   tabElement(frame, index) {
     const buttons = [
-      button("Reload", () => this.tabs[index]?.open()),
+      // There is no address bar, so from wherever it is: to the app's page.
+      button("Reload", () => this.tabs[index]?.open("/")),
       button("Drop the connection", () => this.onVanish(index)),
     ];
     const bar = make("div", { class: "bar" }, [make("strong", {}, NAMES[index]), ...buttons]);

@@ -161,7 +161,7 @@ export class Tab {
       const content = WITHOUT_BODY.includes(answer.status) ? null : answer.body;
       const response = new win.Response(content, { status: answer.status, headers: answer.headers });
       const url = new URL(answer.path, win.location.origin).href;
-      return withFields(response, { url, redirected: answer.isRedirected });
+      return withFields(response, { type: "basic", url, redirected: answer.isRedirected });
     };
     win.addEventListener("error", (event) => this.problem(...described(event)), true);
     win.addEventListener("unhandledrejection", (event) => this.problem(String(event.reason)));
