@@ -177,9 +177,9 @@ export class Tab {
       event.preventDefault();
       this.submit(event.target, event.submitter);
     });
-    const { submit } = this;
-    win.HTMLFormElement.prototype.submit = function send() {
-      submit(this);
+    const tab = this;
+    win.HTMLFormElement.prototype.submit = function submit() {
+      tab.submit(this);
     };
     win.addEventListener("click", (event) => {
       const link = event.target.closest?.("a[href]");
@@ -188,11 +188,12 @@ export class Tab {
       this.go(link.getAttribute("href"));
     });
     // A script may use its location, which is known only once the window has left the app.
-    win.addEventListener("pagehide", () => setTimeout(() => this.comeBack(win)));
+    const { doc } = this;
+    win.addEventListener("pagehide", () => setTimeout(() => this.comeBack(win, doc)));
   }
 
   // Send a form.
-  submit = (form, submitter = null) => {
+  submit(form, submitter = null) {
     const action = form.getAttribute("action") || this.path;
     const query = String(new URLSearchParams(new FormData(form, submitter)));
     if (form.getAttribute("method")?.toLowerCase() === "post") {
@@ -200,7 +201,7 @@ export class Tab {
     } else {
       this.go(`${action.replace(/[?#].*/, "")}?${query}`);
     }
-  };
+  }
 
   // Go to an address, as if its link was clicked: what is on its way to the page is lost.
   go(address, options = {}) {
@@ -210,8 +211,8 @@ export class Tab {
   }
 
   // Go where a script has sent a window; after location.reload(), an empty page is there.
-  comeBack(win) {
-    if (win !== this.win || !this.frame.isConnected) return; // it was replaced or closed
+  comeBack(win, doc) {
+    if (win !== this.win || doc === this.doc || !this.frame.isConnected) return; // it has not left, or was closed
     let address = "about:blank";
     try {
       address = win.location.href;
