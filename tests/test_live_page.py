@@ -390,12 +390,26 @@ def test_people_sign_in_in_tabs_of_one_browser_or_of_two(live):
         await expect(hers.get_by_role("textbox", name="Name")).to_be_visible()
         assert await run(0, SEEN) == ["", "/sign-in", True, "opaqueredirect", 0]
         await is_here(his, "Bob")
-        # What leads to itself is told, as a browser tells it.
+        page.is_well(address)
+
+    live(look)
+
+
+@pytest.mark.exhaustive
+def test_what_leads_on_and_on_or_to_another_site_is_told(live):
+    async def look(browser, address):
+        page = await Page.open(browser, address, "09_sign_in")
         code = find_exercise("9").solution["websocket.py"].decode()
-        await page.set("websocket.py", code.replace('redirect("/sign-in")', 'redirect("/")'))
-        await page.press("Run")
-        await page.says("The app is running")
-        await expect(hers.locator("pre")).to_contain_text("/ leads on and on")
+        await page.solve()
+        for place, told in (
+            ("/", "/ leads on and on: more than 20 redirects"),
+            ("https://evil.example/", "/ leads to another site: https://evil.example/"),
+        ):
+            await page.set("websocket.py", code.replace('"/sign-in"', f'"{place}"'))
+            await page.press("Run")
+            for number in (0, 1):
+                tab = page.place.frame_locator("iframe").nth(number)
+                await expect(tab.locator("pre")).to_have_text(told, timeout=MILLISECONDS)
         page.is_well(address)
 
     live(look)
