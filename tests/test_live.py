@@ -8,11 +8,11 @@ import time
 import zipfile
 
 import pytest
-from quart import Quart, websocket
+from quart import Quart, redirect, request, websocket
 from repo import ROOT
 
 from docs import live_runtime as runtime
-from docs.live import stubs
+from docs.live import stubs, tabs
 from docs.live.bridge import Bridge
 from docs.live.loop import Clock, Deadlock, PageLoop, clock
 from docs.live.network import Network, network
@@ -149,6 +149,23 @@ async def page(name):
     return f"hello {name}"
 
 
+@app.route("/cookies", methods=["GET", "POST"])
+async def cookies():
+    if request.method == "GET":
+        return dict(request.cookies)
+    response = redirect("/cookies", 303)
+    for name, value in (await request.form).items():
+        response.set_cookie(name, value, max_age=60 if value else 0, httponly=True)
+    response.set_cookie("only_by_tls", "x", secure=True)
+    return response
+
+
+@app.websocket("/ws/cookies")
+async def ws_cookies():
+    await websocket.accept(headers={"Set-Cookie": "of=handshake; Path=/"})
+    await websocket.send(f"{dict(websocket.cookies)} {websocket.headers['Origin']}")
+
+
 @app.websocket("/ws")
 async def ws():
     while True:
@@ -230,6 +247,77 @@ def test_a_server_that_stops_ends_all_handlers(bridge, run):
 def test_a_line_to_a_port_where_nobody_listens_is_told(bridge):
     (failed,) = bridge(kind="tcp", id=3, port=5001, text="hello\n")
     assert failed["text"] == "nothing listens on TCP port 5001"
+
+
+# Cookies
+
+FORM = [("Content-Type", "application/x-www-form-urlencoded")]
+
+
+@pytest.fixture
+def cookies_of(bridge):
+    """Ask with the cookies of a jar, as a page of an origin: which ones arrive."""
+
+    def ask(jar, **options):
+        question = {"kind": "http", "id": 1, "method": "GET", "path": "/cookies", "jar": jar}
+        (answer,) = bridge(**question, **options)
+        return json.loads(answer["body"])
+
+    return ask
+
+
+@pytest.fixture
+def set_cookie(bridge):
+    """Have the app set a cookie in a jar."""
+
+    def send(jar, body):
+        message = {"kind": "http", "id": 1, "method": "POST", "path": "/cookies", "jar": jar}
+        (answer,) = bridge(**message, headers=FORM, body=body)
+        assert answer["status"] == 303
+
+    return send
+
+
+def test_a_jar_keeps_replaces_and_removes_cookies(set_cookie, cookies_of):
+    set_cookie("tabs", b"a=1&b=2")
+    assert cookies_of("tabs") == {"a": "1", "b": "2"}, "and none of those that need TLS"
+    set_cookie("tabs", b"a=3&b=")
+    assert cookies_of("tabs") == {"a": "3"}
+
+
+def test_a_cookie_is_only_in_its_own_jar_and_in_none_without_one(set_cookie, cookies_of):
+    set_cookie("tabs", b"a=1")
+    assert cookies_of("Tab B") == {}
+    set_cookie("", b"a=1")
+    assert cookies_of("") == {}
+
+
+def test_a_cookie_goes_with_requests_of_the_same_site_which_has_no_port(set_cookie, cookies_of):
+    set_cookie("tabs", b"a=1")
+    assert cookies_of("tabs", origin="http://127.0.0.1:9") == {"a": "1"}
+    assert cookies_of("tabs", origin="http://evil.example") == {}
+
+
+def test_a_handshake_carries_cookies_and_says_whose_page_it_is_of(bridge, set_cookie, cookies_of):
+    set_cookie("tabs", b"a=1")
+    handshake = {"kind": "open", "path": "/ws/cookies", "jar": "tabs"}
+    _, message, _ = bridge(id=1, **handshake)
+    assert message["data"] == "{'a': '1'} http://127.0.0.1:5000"
+    assert cookies_of("tabs") == {"a": "1", "of": "handshake"}
+    _, message, _ = bridge(id=2, **handshake, origin="http://evil.example")
+    assert message["data"] == "{} http://evil.example"
+
+
+def test_the_requests_of_a_context_have_its_cookies_and_no_other_context_has(run, monkeypatch):
+    monkeypatch.setattr(tabs, "outside", outside := tabs.Outside())
+    outside.connect(lambda **_: None, None, None)
+    server, context = tabs.LiveServer(app), tabs.Context(1000)
+    url = f"{server.url}cookies"
+    answer = run(context.request.post(url, form={"word": "ä & b"}))
+    assert (answer.status, len(server.bridge.jars[context.jar])) == (303, 2)
+    assert run(context.request.post(f"{server.url}bob?a=b", data="text")).status == 405
+    assert not server.bridge.jars[tabs.Context(1000).jar]
+    run(server.bridge.stop())
 
 
 # What is loaded

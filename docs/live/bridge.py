@@ -5,9 +5,12 @@ Tabs and app exchange messages, which are dictionaries; `post(**message)` sends 
 
 import asyncio
 import traceback
+from collections import defaultdict
 from itertools import count
 
-HOST = b"localhost:5000"
+from docs.live.jar import Jar
+
+HOST = "127.0.0.1:5000"
 SCOPE = {
     "asgi": {"version": "3.0", "spec_version": "2.4"},  # as Uvicorn has it
     "http_version": "1.1",
@@ -29,6 +32,7 @@ class Bridge:
         self.hung_up = set()  # the ids of sockets whose clients know that they are closed
         self.tasks = set()
         self.ports = count(50_000)  # of clients
+        self.jars = defaultdict(Jar)  # the cookies of tabs, which say in which jar theirs are
         self.is_away = False
 
     def handle(self, message):
@@ -85,8 +89,12 @@ class Bridge:
     def scope(self, kind, message):
         """What ASGI tells an app of a request or a handshake."""
         path, _, query = message["path"].partition("?")
-        host = message.get("host", "").encode() or HOST
-        headers = [(k.lower().encode(), v.encode()) for k, v in message.get("headers") or []]
+        host = message.get("host") or HOST
+        origin = message.get("origin") or f"http://{host}"
+        told = [("host", host), ("origin", origin), *(message.get("headers") or [])]
+        jar = self.jars[message["jar"]] if message.get("jar") else Jar()
+        if cookies := jar.header(f"http://{host}{path}", origin):
+            told.append(("cookie", cookies))
         return {
             **SCOPE,
             "type": kind,
@@ -94,11 +102,21 @@ class Bridge:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "client": ("127.0.0.1", next(self.ports)),
-            "headers": [(b"host", host), (b"origin", b"http://" + host), *headers],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in told],
         }
 
+    def take_cookies(self, message, headers):
+        """Put the cookies of the answer to a tab's message into its jar."""
+        if headers and message.get("jar"):
+            url = f"http://{message.get('host') or HOST}{message['path']}"
+            self.jars[message["jar"]].take(url, headers)
+
     async def answer(self, message):
-        """Let the app answer a request."""
+        """Let the app answer a request, and post the answer."""
+        self.post(kind="answer", id=message["id"], **await self.respond(message))
+
+    async def respond(self, message):
+        """The app's answer to a request: its status, body and headers."""
         body, start = bytearray(), {"status": 500, "headers": []}
         inbox = asyncio.Queue()
         content = bytes(message.get("body") or b"")
@@ -119,14 +137,9 @@ class Bridge:
                 await self.app(scope, inbox.get, send)
         except Exception:
             traceback.print_exc()
+        self.take_cookies(message, start["headers"])
         headers = [[k.decode("latin1"), v.decode("latin1")] for k, v in start["headers"]]
-        self.post(
-            kind="answer",
-            id=message["id"],
-            status=start["status"],
-            body=bytes(body),
-            headers=headers,
-        )
+        return {"status": start["status"], "body": bytes(body), "headers": headers}
 
     async def serve(self, message, inbox):
         """Let the app serve a WebSocket until both have ended."""
@@ -139,6 +152,7 @@ class Bridge:
 
         async def send(event):
             nonlocal state
+            self.take_cookies(message, event.get("headers"))
             if event["type"] == "websocket.accept":
                 state = "open"
                 self.post(kind="accepted", id=id, protocol=event.get("subprotocol") or "")

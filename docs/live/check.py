@@ -12,6 +12,7 @@ from pathlib import Path
 
 from docs.live import loop, network
 from harness import patience as harness_patience
+from harness import sign_in
 from workshop.outcomes import DEADLINE, END_OF_PYTHON, PATIENCE, Check, Teller, no_end, words_of
 from workshop.reporting import made_of
 from workshop.steps import ROOT, find_exercise
@@ -152,6 +153,7 @@ def check(id, project, post, watch, has_tabs=False, thorough=False):
     teller = PageTeller(exercise, project, post, watch, has_tabs)
     watch.on_stuck = teller.end
     watch.watch(project)
+    sign_in.mentions_the_form.cache_clear()  # the files of this folder have changed
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     options = [
         *("-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"),

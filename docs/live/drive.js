@@ -12,6 +12,7 @@ const ROLES = {
   status: "output",
   textbox: "input:not([type]), input[type=text], input[type=search], textarea",
 };
+const TYPED = `${ROLES.textbox}, input[type=password]`; // a password has no role
 const FOCUSABLE = "a[href], input, button, textarea, select, [tabindex]";
 const TURN = 10; // milliseconds between two looks
 
@@ -62,6 +63,9 @@ function found(tab, steps) {
       if (step.name !== undefined && step.name !== null) {
         elements = elements.filter((element) => fits(nameOf(element), step.name));
       }
+    } else if ("label" in step) {
+      const all = [...tab.doc.querySelectorAll("input, textarea, select, button")];
+      elements = all.filter((element) => element.labels?.length && fits(nameOf(element), step.label));
     } else if ("has_text" in step) {
       elements = elements.filter((element) => fits(element.textContent, step.has_text));
     } else if ("nth" in step) {
@@ -83,7 +87,7 @@ async function until(milliseconds, condition) {
 // Keys
 
 function isTextBox(element) {
-  return element?.matches?.(ROLES.textbox) && !element.disabled && !element.readOnly;
+  return element?.matches?.(TYPED) && !element.disabled && !element.readOnly;
 }
 
 function setValue(tab, element, value) {
@@ -257,7 +261,7 @@ const FAKE_TIME = `
 
 // What tabs.py asks for, by name.
 const METHODS = {
-  async open(desk, name, path, address, scripts) {
+  async open(desk, name, path, jar, { address = "", html = null, scripts }) {
     let tab = tabs.get(name);
     if (!tab) {
       const frame = document.createElement("iframe");
@@ -278,11 +282,12 @@ const METHODS = {
             tell({ what: sent.to === "app" ? "sent" : "received", data: sent.data });
           }
         },
-      }, true);
+      }, { jar, isOfCheck: true });
       tabs.set(name, tab);
     }
-    const first = address ? [FAKE_TIME] : [];
-    await tab.open(path, { address, scripts: [...first, ...scripts] });
+    const first = address && html === null ? [FAKE_TIME] : [];
+    tab.again = { address, html, scripts: [...first, ...scripts] };
+    await tab.open(path);
   },
   close(desk, name) {
     const tab = tabs.get(name);
@@ -304,10 +309,10 @@ const METHODS = {
     const element = tab.doc.activeElement;
     if (isTextBox(element)) setValue(tab, element, element.value + words);
   },
-  evaluate(desk, name, code, argument) {
+  async evaluate(desk, name, code, argument) {
     const { win } = tabs.get(name);
     const value = win.eval(`(${code.trim().replace(/;$/, "")})`);
-    return plain(typeof value === "function" ? value.call(win, argument) : value);
+    return plain(await (typeof value === "function" ? value.call(win, argument) : value));
   },
   // The elements of all roles, each in a line: as much of an aria snapshot as is asked for.
   roles(desk, name) {
@@ -319,10 +324,6 @@ const METHODS = {
     return all.join("\n");
   },
   texts: (desk, name, steps) => found(tabs.get(name), steps).map((element) => element.textContent),
-  async post(desk, name, path, body) {
-    const options = { method: "POST", body: new TextEncoder().encode(body) };
-    return (await tabs.get(name).request(path, options)).status;
-  },
   async act(desk, name, steps, what, [argument, more], milliseconds) {
     const tab = tabs.get(name);
     const needsEnabled = ["fill", "click"].includes(what);

@@ -15,6 +15,7 @@ from workshop.outcomes import END_OF_PYTHON
 
 RUN = "/websocket"  # where the project is that runs
 TCP_PORT = "5001"  # that of the project that runs
+CLASS_WORD = "tulip"  # the same
 
 
 class Worker:
@@ -35,6 +36,7 @@ class Worker:
         WebLoop.create_server = InMemory.create_server
         WebLoop.create_connection = InMemory.create_connection
         os.environ["QUART_TCP_PORT"] = TCP_PORT
+        os.environ["QUART_CLASS_WORD"] = CLASS_WORD
         self.watch.start()
 
         import quart  # noqa: F401

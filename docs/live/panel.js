@@ -8,7 +8,9 @@ import { Tab } from "./tab.js";
 import { Wire } from "./wire.js";
 
 const NAMES = ["Tab A", "Tab B"];
+const JAR = "tabs"; // the name of the cookies of both
 const TCP_PORT = 5001; // docs/live/main.py has it, too
+const CLASS_WORD = "tulip"; // the same
 const MOST_TEXT = 20_000; // characters of what is printed
 const PLACE = /((?:[\w-]+\/)*[\w-]+\.(?:py|js|html|css)|Pipfile)(?:", line |, line |:)(\d+)/g;
 const SIGNS = { passed: ["✓", "passes"], failed: ["✗", "fails"], skipped: ["–", "not run here"], later: ["·", "not run yet"] };
@@ -84,6 +86,7 @@ export class Panel {
     this.output = make("pre", { class: "output", tabindex: "0", role: "log", "aria-label": "What the app prints" });
     const stage = make("div", { class: "stage" }, [
       make("div", { class: "tabs" }, figures),
+      ...this.signingElements(),
       this.sendingElement(),
       make("h3", {}, ["On the wire ", make("small", {}, "(simulated connection)")]),
       this.wire.element,
@@ -96,7 +99,8 @@ export class Panel {
 
   tabElement(frame, index) {
     const buttons = [
-      button("Reload", () => this.tabs[index]?.open()),
+      // There is no address bar, so from wherever it is: to the app's page.
+      button("Reload", () => this.tabs[index]?.open("/")),
       button("Drop the connection", () => this.onVanish(index)),
     ];
     const bar = make("div", { class: "bar" }, [make("strong", {}, NAMES[index]), ...buttons]);
@@ -112,6 +116,27 @@ export class Panel {
     }
     this.power = button("Stop the server", () => this.onPower());
     return make("div", { class: "sending" }, [make("div", {}, this.power), ...forms]);
+  }
+
+  // What is needed to sign in, and to be two people.
+  signingElements() {
+    if (!Object.values(this.exercise.solution).some((text) => text.includes("QUART_CLASS_WORD"))) return [];
+    this.isApart = make("input", { type: "checkbox" });
+    this.isApart.addEventListener("change", () => this.onApart());
+    const label = make("label", {}, [this.isApart, ` ${NAMES[1]} is another browser, with its own cookies`]);
+    const words = `Here, the class word is \`${CLASS_WORD}\`, by the setting \`QUART_CLASS_WORD\`.`;
+    return [make("p", {}, label), make("p", {}, withCode(words))];
+  }
+
+  jarOf(index) {
+    return index && this.isApart?.checked ? NAMES[index] : JAR;
+  }
+
+  onApart() {
+    const tab = this.tabs[1];
+    if (!tab) return;
+    tab.jar = this.jarOf(1);
+    tab.open("/");
   }
 
   formElement(words, value, send) {
@@ -237,7 +262,7 @@ export class Panel {
     this.tabs = this.tabs.length ? this.tabs : this.frames.map((frame, index) => new Tab(this.python, frame, {
       log: (message) => this.wire.add(message, NAMES[index]),
       problem: (text) => this.print(`${NAMES[index]}: ${text}`),
-    }));
+    }, { jar: this.jarOf(index) }));
     await Promise.all(this.tabs.map((tab) => tab.open("/")));
   }
 
@@ -315,7 +340,7 @@ export class Panel {
   async onPost(text) {
     const body = new TextEncoder().encode(text);
     try {
-      const answer = await this.python.request("/api/v2/messages", { method: "POST", body });
+      const answer = await this.python.request("/api/v2/messages", { method: "POST", body, jar: JAR });
       this.say(`The POST was answered with ${answer.status}.`);
     } catch (error) {
       this.tell(error);

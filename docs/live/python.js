@@ -132,8 +132,9 @@ export class Python {
   }
 
   // A request of a tab, or of the page; returns a promise of { status, headers, body }.
-  request(path, { method = "GET", headers = [], body = null, isOfCheck = false } = {}) {
-    return this.ask({ kind: "http", path, method, headers, body, isOfCheck });
+  // `jar` names the cookies that go with it, and `origin` whose page asks, if it isn't the app's.
+  request(path, { method = "GET", headers = [], body = null, jar = "", origin = "", isOfCheck = false } = {}) {
+    return this.ask({ kind: "http", path, method, headers, body, jar, origin, isOfCheck });
   }
 
   // The class WebSocket of a tab.

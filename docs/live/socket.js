@@ -41,7 +41,7 @@ export function socketsOf(python, tab) {
     }
 
     #tell(message) {
-      python.tell({ ...message, id: this.#id, isOfCheck: tab.isOfCheck });
+      python.tell({ ...message, id: this.#id, ...tab.sender });
     }
 
     send(data) {

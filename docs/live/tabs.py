@@ -11,13 +11,14 @@ import time
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import pytest_asyncio
 
 from docs.live.bridge import LOST, Bridge
 from harness import failures, patience
-from harness.browser import describe
+from harness.browser import describe, sign_in
 from harness.expecting import Expectation
 from harness.hurry import A_TEST_FAILED
 from harness.inprocess import NEVER_YIELDS
@@ -31,7 +32,7 @@ class Outside:
 
     def __init__(self):
         self.tabs, self.calls, self.numbers = {}, {}, count(1)
-        self.bridge = None
+        self.server = self.bridge = None
 
     def connect(self, post, next_messages, loop):
         """Set how to speak to the page, how to wait for messages, and the browser's own loop."""
@@ -95,6 +96,7 @@ class LiveServer:
         assert not isinstance(app, failures.NoApp), app.reason
         self.app, self.load_again = app, load_again
         self.bridge = outside.bridge = Bridge(outside.post)
+        outside.server = self
         self.is_started = False
 
     def start(self):
@@ -253,15 +255,37 @@ class Keyboard:
         await self.page.call("insert", text)
 
 
-class Request:
-    """Requests as a page's context makes them."""
+class Requests:
+    """Requests of a context, with its cookies, but by no page of it."""
 
-    def __init__(self, page):
-        self.page = page
+    def __init__(self, context):
+        self.context = context
 
-    async def post(self, url, data=""):
-        """Send a POST."""
-        await self.page.call("post", "/" + url.removeprefix(self.page.origin), data)
+    async def post(self, url, data="", form=None):
+        """Send a POST: a text, or the fields of a form; returns what has its `.status`."""
+        server = outside.server
+        await server.started()
+        content = data if form is None else urlencode(form)
+        headers = [] if form is None else [("content-type", "application/x-www-form-urlencoded")]
+        message = {"path": path_of(url), "method": "POST", "headers": headers}
+        message |= {"body": content.encode(), "jar": self.context.jar}
+        return SimpleNamespace(**await server.bridge.spawn(server.bridge.respond(message)))
+
+
+def path_of(url):
+    """The path in a URL, with its query."""
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+class Route:
+    """A request that a test answers itself."""
+
+    body = None
+
+    async def fulfill(self, body="", **_):
+        """Answer with this text."""
+        self.body = body
 
 
 class Time:
@@ -291,13 +315,13 @@ class Page:
 
     numbers = count(1)
 
-    def __init__(self, context, server, address=None):
-        self.context, self.server, self.address = context, server, address
+    def __init__(self, context, address=None):
+        self.context, self.address, self.router = context, address, None
         self.tab = f"check-{next(self.numbers)}"
         self.origin = address or ORIGIN
         self.url, self.sent, self.received = self.origin, [], []
         self.sockets, self.loads = [], 0
-        self.keyboard, self.request, self.clock = Keyboard(self), Request(self), Time(self)
+        self.keyboard, self.request, self.clock = Keyboard(self), context.request, Time(self)
         self.scripts = [WATCH_STATE, *([WATCH_SOCKET] if address else [])]
         outside.tabs[self.tab] = self
         context.pages.append(self)
@@ -326,13 +350,23 @@ class Page:
 
     async def goto(self, url, **_):
         """Open an address."""
-        await self.server.started()
-        path = "/" + url.removeprefix(self.origin)
-        await self.call("open", path, self.address, self.scripts, self.context.patience)
+        await outside.server.started()
+        options = {"address": self.address, "scripts": self.scripts}
+        if not url.startswith(self.origin):
+            route = Route()
+            if self.router:
+                await self.router(route)
+            assert route.body is not None, f"no page of {url} can be opened here"
+            options |= {"address": url, "html": route.body}
+        await self.call("open", path_of(url), self.context.jar, options)
 
     async def reload(self):
         """Open it again."""
         await self.goto(self.url)
+
+    async def route(self, pattern, handler):
+        """Let a function answer for other sites: whatever is asked for, so `pattern` is **/*."""
+        self.router = handler
 
     async def add_init_script(self, script):
         """Run a script before those of the page, from the next load on."""
@@ -346,6 +380,10 @@ class Page:
     def get_by_role(self, role, *, name=None, **_):
         """Elements with a role, and a name that contains this one."""
         return Locator(self).get_by_role(role, name=name)
+
+    def get_by_label(self, name, **_):
+        """The boxes with a label that contains this name."""
+        return Locator(self).and_then(label=as_json(name))
 
     def locator(self, selector):
         """The whole page, of which only the roles are asked for."""
@@ -365,14 +403,17 @@ class Page:
 
 
 class Context:
-    """A browser's profile: its tabs, and what their consoles complained of."""
+    """A browser's profile: its tabs, their cookies, and what their consoles complained of."""
+
+    numbers = count(1)
 
     def __init__(self, patience):
         self.patience, self.pages, self.problems = patience, [], []
+        self.jar, self.request = f"check-{next(self.numbers)}", Requests(self)
 
     async def new_page(self):
         """Another tab of the same app."""
-        return Page(self, self.pages[0].server)
+        return Page(self)
 
     async def close(self):
         """Close all tabs."""
@@ -428,9 +469,9 @@ async def context(request):
         await outside.bridge.stop()
 
 
-async def open_page(context, server, address=None):
+async def open_page(context, address=None):
     """The project's page in a new tab, which is waited for as long as it needs."""
-    page, began = Page(context, server, address), time.monotonic()
+    page, began = Page(context, address), time.monotonic()
     await page.goto(page.url)
     context.patience = max(context.patience, 10_000 * (time.monotonic() - began))
     return page
@@ -439,13 +480,15 @@ async def open_page(context, server, address=None):
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(context, server):
     """The project's page; `states` in it is what its state has said."""
-    return await open_page(context, server)
+    await sign_in(context, server)
+    return await open_page(context)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page_at(context, server):
     """Open the project's page as if it lived at another address: `connectedTo` is in it."""
-    return partial(open_page, context, server)
+    await sign_in(context, server)
+    return partial(open_page, context)
 
 
 @pytest.fixture
