@@ -147,8 +147,8 @@ async def test_metrics_count_connections_deliveries_refusals_and_closes(serve, p
         for person in people:
             assert text in await person.recv()
     await people[0].send(b"bytes")
+    people[2].transport.abort()  # which happens while the next one waits
     await people[1].close(1001)
-    people[2].transport.abort()
     with pytest.raises(ConnectionClosed):
         await people[0].recv()
     numbers = numbers_of(host, "connections", 0)
