@@ -118,18 +118,18 @@ class Lab(FromFiles):
         dropdown += self.parsed(f"In {TOOLS[lab.tool]}:")
         dropdown += self.parsed("\n".join(self.content))
         for label in ("repair", "prevent"):
-            words = {"repair": "Repair", "prevent": "Next time"}[label]
+            words = {"repair": "Fix", "prevent": "Next time"}[label]
             dropdown += self.parsed(f"**{words}:** {lab.solution[label]}")
         return dropdown
 
 
 class Symptoms(FromFiles):
-    """`{symptoms}`: what people see, the tool that shows why, and what to look for."""
+    """`{symptoms}`: what users see, the tool that shows why, and what to look for."""
 
     required_arguments = 0
 
     def markdown(self):
-        rows = ["| what people see | tool | what to look for |", "|---|---|---|"]
+        rows = ["| what users see | tool | what to look for |", "|---|---|---|"]
         for lab in all_labs():
             self.env.note_dependency(str(lab.folder / "lab.toml"))
             rows.append(f"| {lab.symptom} | {TOOLS[lab.tool]} | {lab.look} |")

@@ -333,7 +333,7 @@ def test_solve_tells_the_cause_the_change_and_what_shows_it(lab):
     [
         (["7"], "there is no lab '7'; the labs are 1 to 6"),
         (["one"], "there is no lab 'one'; the labs are 1 to 6"),
-        (["--wire"], "these options go with the number of a lab"),
+        (["--wire"], "these options need the number of a lab"),
     ],
 )
 def test_what_cannot_be_served_is_one_sentence(arguments, told):

@@ -15,19 +15,19 @@ WIDTH = 100  # of a text, unless the terminal is narrower
 
 @click.command(short_help="Find the fault in a broken app, from outside.")
 @click.argument("number", default="")
-@click.option("--solve", is_flag=True, help="Tell the cause, and what each tool shows.")
-@click.option("--fixed", is_flag=True, help="Serve the app without the fault, to compare.")
-@click.option("--wire", is_flag=True, help="Print each frame that passes the proxy.")
+@click.option("--solve", is_flag=True, help="Show the cause, and what each tool shows of it.")
+@click.option("--fixed", is_flag=True, help="Serve the app without the fault, for comparison.")
+@click.option("--wire", is_flag=True, help="Print each frame that passes through the proxy.")
 @port_option
 def lab(number, solve, fixed, wire, port):
     """Serve a broken app, until Ctrl-C: find the fault without reading the app.
 
-    Without a NUMBER, this lists the labs. With one, it prints the complaint of a user, where the
-    app is served, what to try, and then what the app prints, which is the server's log.
+    Without a NUMBER, this lists the labs. With one, it prints a user's complaint, where the app is
+    served, what to try, and then the server's log.
     """
     if not number:
         if solve or fixed or wire or port:
-            raise click.UsageError("these options go with the number of a lab")
+            raise click.UsageError("these options need the number of a lab")
         for each in labs.all_labs():
             click.echo(f"{each.number}  {each.title}")
         return click.echo(f"\nTo start one: {COMMAND} lab 1")
@@ -41,7 +41,7 @@ def lab(number, solve, fixed, wire, port):
     def ready(ports):
         click.secho(f"{chosen.heading}{' (without the fault)' if fixed else ''}", bold=True)
         tell_text(chosen.complaint, "  > ")
-        click.echo(f"\nIts users connect to http://{here}/ (Ctrl-C stops it).")
+        click.echo(f"\nUsers connect to http://{here}/ (Ctrl-C stops it).")
         where = ", ".join(f"http://{serving.HOST}:{each}/" for each in ports)
         click.echo(f"  The app itself is behind a proxy, at {where}")
         click.echo(f"  The proxy's metrics: http://{here}/metrics")
@@ -51,7 +51,7 @@ def lab(number, solve, fixed, wire, port):
         for each in chosen.tries:
             tell_text(f"{labs.TOOLS[each['tool']]}: {each['do']}", "  - ", "    ")
         click.echo(f"\nFound it? {COMMAND} lab {chosen.number} --solve")
-        click.echo(f"\nThe server's log{', and what passes the proxy' if wire else ''}:")
+        click.echo(f"\nThe server's log{', and what passes through the proxy' if wire else ''}:")
         sys.stdout.flush()
 
     def log(line):
@@ -85,7 +85,7 @@ def tell_solution(lab):
     for tool, words in solution["shows"].items():
         tell_text(f"{labs.TOOLS[tool]}: {words}", "  - ", "    ")
     click.echo()
-    tell_text(f"Repair: {solution['repair'].strip()}")
+    tell_text(f"Fix: {solution['repair'].strip()}")
     tell_text(f"Next time: {solution['prevent'].strip()}")
 
 

@@ -31,7 +31,7 @@ class Lab:
     complaint: str  # in the words of a user
     step: str  # that it is made from
     tool: str  # that shows the fault best
-    symptom: str  # what people see of such faults, in general
+    symptom: str  # what users see of such faults, in general
     look: str  # what to look for then, with that tool
     changes: list[dict]  # what is wrong, each as a Gap
     tries: list[dict]  # what to `do` with which `tool`
