@@ -1,7 +1,7 @@
-"""Keep one issue that says what fails in the weekly run: made, updated, and closed when all passes.
+"""Keep one issue about what fails in the weekly run: open, update, or close it when all passes.
 
-Usage: python3 report.py FOLDER, in which each job that failed has left a file. RESULTS holds what
-became of the jobs, such as "test failure, links success", and RUN the address of the run.
+Usage: python3 report.py FOLDER, in which each job that failed has left a file. RESULTS holds the
+results of the jobs, such as "test failure, links success", and RUN the address of the run.
 """
 
 import json
@@ -15,7 +15,7 @@ LONGEST = 60_000  # characters; an issue takes 65,536
 
 
 def main(folder):
-    """Make the issue, update it, or close it."""
+    """Open the issue, update it, or close it."""
     results = dict(words.split() for words in os.environ["RESULTS"].split(", "))
     run = os.environ["RUN"]
     # Anybody may give an issue this title, so it counts only if a workflow has made it.
@@ -40,7 +40,7 @@ def main(folder):
 
 
 def body_of(folder, results, run):
-    """The text of the issue: what became of the jobs, then what each that failed has left."""
+    """The text of the issue: the results of the jobs, then the report of each that failed."""
     parts = [f"The last run is {run}\n"]
     parts += [f"- {job}: {result}\n" for job, result in results.items()]
     files = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -50,13 +50,13 @@ def body_of(folder, results, run):
             text = f"```text\n{text}```\n"
         parts.append(f"\n## {path.stem}\n\n{text}")
     if not files:
-        parts.append("\nNo job has left a report, so see the log of the run.\n")
+        parts.append("\nNo job has left a report: see the log of the run.\n")
     body = "".join(parts)
     return body if len(body) <= LONGEST else f"{body[:LONGEST]}\n…\n```\n"
 
 
 def gh(*arguments, body=None):
-    """What GitHub's own command prints; it gets a body on its standard input."""
+    """What GitHub's own command prints; a body goes to its standard input."""
     return subprocess.run(
         ["gh", *arguments], input=body, stdout=subprocess.PIPE, check=True, encoding="utf-8"
     ).stdout

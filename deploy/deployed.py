@@ -1,4 +1,4 @@
-"""Serve the app where others depend on it: python deployed.py [--port PORT] [--host ADDRESS]"""
+"""Serve the app in production: python deployed.py [--port PORT] [--host ADDRESS]"""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ watched = Watched(app, log)
 
 
 class DrainingServer(uvicorn.Server):
-    """Isn't ready for a while before it stops: proxies send new clients elsewhere."""
+    """Before it stops, it isn't ready for a while, so proxies send new clients elsewhere."""
 
     def __init__(self, seconds, **settings):
         super().__init__(uvicorn.Config(watched, **settings, **SETTINGS))
@@ -30,9 +30,9 @@ class DrainingServer(uvicorn.Server):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Serve the app where others depend on it.")
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from outside")
+    parser = argparse.ArgumentParser(description="Serve the app in production.")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets others connect")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT", 5000))
-    parser.add_argument("--drain", type=float, default=5, help="seconds of not being ready")
+    parser.add_argument("--drain", type=float, default=5, help="seconds not ready before it stops")
     options = parser.parse_args()
     DrainingServer(options.drain, host=options.host, port=options.port).run()

@@ -1,19 +1,19 @@
-"""What a deployed app tells about itself: numbers for Prometheus, and whether it is ready."""
+"""What a deployed app reports about itself: metrics for Prometheus, and whether it is ready."""
 
 import json
 from collections import Counter
 from functools import lru_cache
 
-NO_CODE = 1005  # what Uvicorn says of a connection that ended without a code
+NO_CODE = 1005  # what Uvicorn reports for a connection that ended without a code
 
 
-@lru_cache(8)  # clients at the same cursor share one frame, which is looked at once
+@lru_cache(8)  # clients at the same cursor share one frame, which is parsed once
 def messages_in(frame):
     return len(json.loads(frame).get("messages", ()))
 
 
 class Watched:
-    """An ASGI app around the app, which it watches: it adds /ready and /metrics."""
+    """ASGI middleware that watches the app, and adds /ready and /metrics."""
 
     def __init__(self, app, log):
         self.app, self.log, self.is_draining = app, log, False
@@ -29,7 +29,7 @@ class Watched:
         elif path == "/ready" and self.is_draining:
             await answer(send, 503, "draining\n")
         else:
-            # While it doesn't drain, a server is ready if it is well.
+            # Unless it is draining, a server is ready if it is healthy.
             scope = {**scope, "path": "/health"} if path == "/ready" else scope
             await self.app(scope, receive, send)
 
@@ -73,7 +73,7 @@ class Watched:
         log = self.log
         families = [
             ("connections", "gauge", "Clients connected now.", self.connections),
-            ("deliveries_total", "counter", "Messages that clients were sent.", self.deliveries),
+            ("deliveries_total", "counter", "Messages sent to clients.", self.deliveries),
             ("closes_total", "counter", "Connections that ended, by close code.", self.closes),
             ("refused_total", "counter", "Handshakes refused, by HTTP status.", self.refused),
             ("messages_total", "counter", "The last id in the log that servers share.", log.last),
@@ -95,7 +95,7 @@ def family(name, kind, about, value):
 
 
 def is_forwarded(scope):
-    """Whether a request came through a proxy: then it is somebody from outside who asks."""
+    """Whether a request came through a proxy: then it comes from outside."""
     return any(name == b"x-forwarded-for" for name, _ in scope["headers"])
 
 

@@ -3,8 +3,8 @@
 set -eu
 for port in "$@"; do
     systemctl restart "websocket@$port"
-    # If it doesn't get ready, the script ends here, and the other servers stay as they are.
+    # If it doesn't become ready, the script ends here, and the other servers stay as they are.
     curl --silent --show-error --fail --output /dev/null \
         --retry 30 --retry-delay 1 --retry-all-errors "http://127.0.0.1:$port/ready"
-    sleep 2 # until the proxy has found it
+    sleep 2 # until the proxy has noticed
 done
