@@ -50,14 +50,14 @@ UPGRADE = """
 """
 IMPATIENT = f"proxy_read_timeout {READ_TIMEOUT}s;"
 IGNORE = "proxy_ignore_headers X-Accel-Buffering;"
-AS_IT_COMES = "as it comes"
+DEFAULTS = "default settings"
 # What is tried: the transport, what is set in nginx in words, and its settings.
 CASES = [
-    ("WebSocket", AS_IT_COMES, ""),
+    ("WebSocket", DEFAULTS, ""),
     ("WebSocket", "passes Upgrade on", UPGRADE),
-    ("server-sent events", AS_IT_COMES, ""),
+    ("server-sent events", DEFAULTS, ""),
     ("server-sent events", "ignores X-Accel-Buffering", IGNORE),
-    ("long polling", AS_IT_COMES, ""),
+    ("long polling", DEFAULTS, ""),
 ]
 
 

@@ -192,7 +192,7 @@ def table_of_proxy(results):
     title = f"Behind nginx {results[0]['version']}"
     seconds = transport_proxy.READ_TIMEOUT
     notes = [f"In the last two columns, no message is sent, and proxy_read_timeout is {seconds} s."]
-    headings = ["", "nginx", "a message", "the app is silent", "the app gives signs of life"]
+    headings = ["", "nginx", "a message", "the app is silent", "the app sends keep-alives"]
     return Table(title, headings, rows, notes)
 
 

@@ -49,8 +49,8 @@ def main():
             from workshop import cli
         except ModuleNotFoundError as error:  # somebody has removed it in part
             sys.exit(
-                f".venv isn't complete any more ({error}): end the programs that use it, delete "
-                "it, and run this again."
+                f".venv isn't complete any more ({error}): stop the programs that use it, "
+                "delete it, and run this again."
             )
         cli.main()
 

@@ -24,8 +24,8 @@ REFUSAL = "abort(403)"  # with which steps from 7 on refuse a page of another or
 def play(name, target, tell, progress, is_unchecked=False, **limits):
     """Play a fault against a step, a folder, or an address; `tell` gets a label and words.
 
-    `progress` gets the words of what is under way. With `is_unchecked`, the app lets pages of every
-    origin in. Raises CannotPlay or steps.UnknownTarget.
+    `progress` gets the words of what is under way. With `is_unchecked`, the app lets in pages of
+    every origin. Raises CannotPlay or steps.UnknownTarget.
     """
     fault = FAULTS[name]
     if "//" not in target:
@@ -41,7 +41,7 @@ def play(name, target, tell, progress, is_unchecked=False, **limits):
                 tell("the server", f"ENDED, with exit code {server.child.returncode}")
         return
     if is_unchecked:
-        raise CannotPlay("only an app that is served for the fault can be changed: give a step")
+        raise CannotPlay("--unchecked changes the app, so it needs a step or a folder")
     address = re.fullmatch(r"http://127\.0\.0\.1:(\d{1,5})/?", target)
     if not address or not 0 < int(address[1]) < 65536:
         raise CannotPlay(f"faults are played against {HOST} only: http://{HOST}:PORT")

@@ -31,8 +31,8 @@ CAUSES = (
     # Windows says these in its own language, so their numbers are looked for.
     (
         r"WinError (5|32|145)\b",
-        "a program still uses .venv: end what runs in other terminals, and close your editor, "
-        "then run this again",
+        "a program still uses .venv: stop what runs in other terminals, close your editor, and "
+        "run this again",
     ),
     (
         r"WinError 206\b|Windows Long Path|[Ff]ile ?name too long",
@@ -40,7 +40,7 @@ CAUSES = (
     ),
     (
         r"No space left|not enough space|WinError 112\b",
-        "the disk is full: make room, then run this again",
+        "the disk is full: free some space, then run this again",
     ),
     (r"Read-only file system", f"{ROOT} cannot be written to: copy the workshop to another folder"),
     (r"Permission denied|PermissionError", f"{ROOT} may not be written to by you: check its owner"),

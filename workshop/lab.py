@@ -102,7 +102,7 @@ class Lab:
         self.port, self.tcp_port = port, self.server.other_port
         self.tell, self.progress = tell, progress
         self.path = self.good = None
-        self.headers = {}  # of every client: a cookie, if the server asks who one is
+        self.headers = {}  # of every client: a cookie, if the server requires a sign-in
 
     async def find_path(self):
         """Find where the server broadcasts; raises CannotPlay if it does not, or is not there."""
@@ -129,7 +129,7 @@ class Lab:
         cookie = answer.getheader("Set-Cookie", "").partition(";")[0]
         if answer.status != 303 or not cookie:
             raise CannotPlay(
-                f"it asks who one is, and answers {SIGN_IN} with HTTP {answer.status}: "
+                f"it requires a sign-in, and answers {SIGN_IN} with HTTP {answer.status}: "
                 f"set {WORD} to its class word"
             )
         self.headers = {"Cookie": cookie}

@@ -137,7 +137,7 @@ def _resolved(lines, python, copy, title):
         except EnvironmentFailed as failure:
             if conflicts := list(CONFLICT.finditer(failure.output)):
                 why = "; ".join(found[1] or f"there is no {found[2]}" for found in conflicts)
-                raise CannotResolve(f"no such versions go together: {why}") from None
+                raise CannotResolve(f"no such versions are compatible: {why}") from None
             raise
     found = json.loads(report.read_text(encoding="utf-8"))["install"]
     return {

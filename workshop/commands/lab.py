@@ -35,7 +35,7 @@ class Fault(click.Command):
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="Of silent and flood: how long.")
 @click.option("--megabytes", type=click.IntRange(1, 1024), help="Of slow, flood, huge: how much.")
 @click.option("--clients", type=click.IntRange(1, 5000), help="Of storm: how many.")
-@click.option("--unchecked", is_flag=True, help="Of foreign: without the app's check of origins.")
+@click.option("--unchecked", is_flag=True, help="Of foreign: turn off the app's origin check.")
 def fault(fault, target, unchecked, **limits):
     """Play a bad client against a running step, and see what it does to the others.
 

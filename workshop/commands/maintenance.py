@@ -51,24 +51,24 @@ def carry(file):
 @click.option("--lowest", "kind", flag_value="lowest", help="Show the lowest versions.")
 @click.option("--check", is_flag=True, help="Test the steps with these versions.")
 @click.option("--suite", is_flag=True, help="With --check: test everything, as `test` does.")
-@click.option("--python", metavar="COMMAND", help="The Python that is to use these versions.")
+@click.option("--python", metavar="COMMAND", help="The Python to use these versions with.")
 @click.option("--report", type=FILE, help="Write the result to this file.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lock(kind, check, suite, python, report, arguments):
     """Lock the newest versions of the packages in Pipfile (for maintainers).
 
-    With --newest or --lowest, nothing is locked. This shows which versions pip chooses without the
-    lock, if it takes the newest or the lowest that Pipfile allows. With --check, it installs them
-    into an environment of its own, and tests the steps with them. ARGUMENTS go to pytest, as in
-    `test`: name files or folders relative to the root to test them in place of the steps. The exit
+    With --newest or --lowest, nothing is locked. Instead, this shows which versions pip chooses
+    without the lock: the newest or the lowest that Pipfile allows. With --check, it installs them
+    in a separate environment, and tests the steps with them. ARGUMENTS are passed to pytest, as in
+    `test`: to test files or folders instead of the steps, name them relative to the root. The exit
     code is 0 if all tests pass.
     """
     if not kind:
         if check or suite or python or report or arguments:
-            raise click.UsageError("these options go with --newest or --lowest")
+            raise click.UsageError("these options need --newest or --lowest")
         return lock_anew()
     if not check and (suite or arguments):
-        raise click.UsageError("--suite and ARGUMENTS go with --check")
+        raise click.UsageError("--suite and ARGUMENTS need --check")
     sys.exit(look_ahead(kind, check, suite, python or environment.base_python(), report, arguments))
 
 
