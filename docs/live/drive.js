@@ -66,6 +66,10 @@ function found(tab, steps) {
     } else if ("label" in step) {
       const all = [...tab.doc.querySelectorAll("input, textarea, select, button")];
       elements = all.filter((element) => element.labels?.length && fits(nameOf(element), step.label));
+    } else if ("text" in step) {
+      // The innermost ones.
+      const all = [...tab.doc.body.querySelectorAll("*")].filter((one) => fits(one.textContent, step.text));
+      elements = all.filter((element) => ![...element.children].some((child) => all.includes(child)));
     } else if ("has_text" in step) {
       elements = elements.filter((element) => fits(element.textContent, step.has_text));
     } else if ("nth" in step) {
@@ -311,7 +315,7 @@ const METHODS = {
   },
   async evaluate(desk, name, code, argument) {
     const { win } = tabs.get(name);
-    const value = win.eval(`(${code.trim().replace(/;$/, "")})`);
+    const value = evaluated(win, code.trim().replace(/;$/, ""));
     return plain(await (typeof value === "function" ? value.call(win, argument) : value));
   },
   // The elements of all roles, each in a line: as much of an aria snapshot as is asked for.
@@ -353,6 +357,16 @@ const METHODS = {
     return result;
   },
 };
+
+// What an expression is, or what statements give.
+function evaluated(win, code) {
+  try {
+    return win.eval(`(${code})`);
+  } catch (error) {
+    if (error.name === "SyntaxError") return win.eval(code);
+    throw error;
+  }
+}
 
 // A value that can be sent to the worker.
 function plain(value) {

@@ -97,13 +97,15 @@ class LiveServer:
         self.app, self.load_again = app, load_again
         self.bridge = outside.bridge = Bridge(outside.post)
         outside.server = self
-        self.is_started = False
+        self.is_started, self.restarting = False, None
 
     def start(self):
         """Wait for a tab, as nothing can be started without a loop."""
 
     async def started(self):
-        """Start the app, unless it runs."""
+        """Start the app, unless it runs or is about to."""
+        if self.restarting:
+            await self.restarting
         if not self.is_started:
             self.is_started = True
             starting = self.bridge.spawn(self.bridge.start(self.app))
@@ -128,10 +130,10 @@ class LiveServer:
         async def again(stopping):
             if stopping:
                 await stopping
-            self.app = self.load_again()
+            self.app, self.restarting = self.load_again(), None
             await self.started()
 
-        self.bridge.spawn(again(self.stop()))
+        self.restarting = self.bridge.spawn(again(self.stop()))
 
     def leave(self):
         """Cut all connections, and let no WebSocket in; the app runs on."""
@@ -384,6 +386,10 @@ class Page:
     def get_by_label(self, name, **_):
         """The boxes with a label that contains this name."""
         return Locator(self).and_then(label=as_json(name))
+
+    def get_by_text(self, text, **_):
+        """The innermost elements that contain a text."""
+        return Locator(self).and_then(text=as_json(text))
 
     def locator(self, selector):
         """The whole page, of which only the roles are asked for."""
