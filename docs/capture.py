@@ -112,7 +112,8 @@ def goodbye(terminal, port):
 def program(terminal, port):
     """What a terminal shows of a program that takes part, and of what stays in the server's log."""
     command = [sys.executable, "client.py", "Alice", "tulip", str(port)]
-    child = subprocess.Popen(command, cwd=terminal.folder, stdout=subprocess.PIPE, encoding="utf-8")
+    options = {"cwd": terminal.folder, "env": terminal.environ, "stdout": subprocess.PIPE}
+    child = subprocess.Popen(command, **options, encoding="utf-8")
     try:
         return f"$ python client.py Alice tulip\n{child.stdout.readline()}"
     finally:

@@ -1,6 +1,7 @@
 """Each step on real servers, with real clients: the lesson's commands, and the workshop's."""
 
 import asyncio
+import http.client
 import os
 import re
 import shutil
@@ -10,6 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 from repo import HTTP, RUNS_ALL, STEPS, free_port, get_when_served
 from websockets.asyncio.client import connect
+
+from harness.sign_in import PATH, SETTINGS, form
 
 # With --all, every step is served.
 SERVED = STEPS if RUNS_ALL else [STEPS[0], STEPS[4], STEPS[7]]
@@ -43,9 +46,26 @@ def served(workshop):
     return run
 
 
+@pytest.fixture(autouse=True)
+def class_word(monkeypatch):
+    for name, value in SETTINGS.items():  # so that step 9's clients can sign in
+        monkeypatch.setenv(name, value)
+
+
+def signed_in(host, name):
+    """The headers of somebody who has signed in, or none if the app doesn't ask who it is."""
+    options, connection = form(name), http.client.HTTPConnection(host, timeout=10)
+    connection.request("POST", PATH, options["data"], options["headers"])
+    answer = connection.getresponse()
+    connection.close()
+    cookie = answer.getheader("Set-Cookie", "").partition(";")[0]
+    return {"Cookie": cookie} if cookie else {}
+
+
 @asynccontextmanager
-async def client(host, path):
-    async with asyncio.timeout(20), connect(f"ws://{host}{path}", proxy=None) as connection:
+async def client(host, path, name="alice"):
+    options = {"proxy": None, "additional_headers": signed_in(host, name)}
+    async with asyncio.timeout(20), connect(f"ws://{host}{path}", **options) as connection:
         yield connection
 
 
@@ -71,7 +91,7 @@ async def test_run_serves_a_step_and_ctrl_c_ends_it_with_clients_connected(step,
     assert heading(step) in page(f"http://{host}/")
     if step in WITH_SOCKETS:
         path = socket_path(step)
-        async with client(host, path) as alice, client(host, path) as bob:
+        async with client(host, path) as alice, client(host, path, "bob") as bob:
             await alice.send("hello")
             await alice.recv()
             process.interrupt()
@@ -95,7 +115,8 @@ async def test_run_survives_a_client_that_is_killed_without_goodbye(step, served
     async with client(host, path) as alice:
         script = (
             "from websockets.sync.client import connect\n"
-            f"with connect('ws://{host}{path}', proxy=None) as bob:\n"
+            f"headers = {signed_in(host, 'bob')}\n"
+            f"with connect('ws://{host}{path}', proxy=None, additional_headers=headers) as bob:\n"
             "    bob.send('bob'); print('joined', bob.recv()); bob.recv(); bob.recv()\n"
         )
         bob = start(sys.executable, "-c", script)
