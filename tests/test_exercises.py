@@ -232,7 +232,7 @@ def mistakes_to_try(exercise):
 
 
 def mark_of_challenge(exercise):
-    """Mistakes of a challenge and of step 9 are tried with `--all`, those of later challenges not."""
+    """Mistakes of a challenge and of step 9 are tried with `--all`; those of late challenges not."""
     if not exercise.is_challenge:
         return pytest.mark.thorough if exercise.number >= 9 else ()
     return pytest.mark.exhaustive if exercise.number >= 6 else pytest.mark.thorough
