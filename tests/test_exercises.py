@@ -232,7 +232,7 @@ def mistakes_to_try(exercise):
 
 
 def mark_of_challenge(exercise):
-    """Mistakes of a challenge and of step 9 are tried with `--all`; those of late challenges not."""
+    """With `--all`, mistakes of a challenge and of step 9 are tried, but no late challenge's."""
     if not exercise.is_challenge:
         return pytest.mark.thorough if exercise.number >= 9 else ()
     return pytest.mark.exhaustive if exercise.number >= 6 else pytest.mark.thorough
