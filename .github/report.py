@@ -25,18 +25,9 @@ def main(folder):
     if set(results.values()) == {"success"}:
         for number in numbers:
             gh("issue", "close", number, "--comment", f"Everything passes again: {run}")
-    elif numbers:
-        gh("issue", "edit", numbers[0], "--body-file", "-", body=body_of(folder, results, run))
     else:
-        gh(
-            "issue",
-            "create",
-            "--title",
-            TITLE,
-            "--body-file",
-            "-",
-            body=body_of(folder, results, run),
-        )
+        what = ["edit", numbers[0]] if numbers else ["create", "--title", TITLE]
+        gh("issue", *what, "--body-file", "-", body=body_of(folder, results, run))
 
 
 def body_of(folder, results, run):

@@ -23,8 +23,8 @@ class Running:
 
     def __init__(self, terminal, line):
         self.port = free_port()
-        command = terminal._command([*line.split(), "--port", str(self.port)])
-        self.process = subprocess.Popen(command, **terminal._options())
+        command = terminal.command([*line.split(), "--port", str(self.port)])
+        self.process = subprocess.Popen(command, **terminal.options())
         self.lines = []
         self.reader = threading.Thread(target=self.read)
         self.reader.start()

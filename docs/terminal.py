@@ -77,14 +77,16 @@ class Terminal:
         self.clone = self.folder = clone
         self.screen = ""
 
-    def _command(self, words):
+    def command(self, words):
+        """The command that a line of words stands for, with the programs of this environment."""
         if words[:3] == ["python3", "-m", "workshop"]:
             return [sys.executable, "-c", COMMAND, *words[3:]]
         if words[0] in ("pytest", "quart"):
             return [shutil.which(words[0], path=self.environ["PATH"]), *words[1:]]
         return [sys.executable if words[0] == "python" else words[0], *words[1:]]
 
-    def _options(self):
+    def options(self):
+        """How a program is started: in the folder that the terminal is in, and unseen."""
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
         return {"cwd": self.folder, "env": self.environ, "stdin": subprocess.DEVNULL, **output}
 
@@ -100,15 +102,15 @@ class Terminal:
 
     def run(self, line, shown=None):
         """Run a command to its end."""
-        command = self._command(line.split())
-        result = subprocess.run(command, timeout=SECONDS, **self._options())
+        command = self.command(line.split())
+        result = subprocess.run(command, timeout=SECONDS, **self.options())
         self.show(shown or line, result.stdout)
 
     def serve(self, line, until, meanwhile=None):
         """Run a server until it has printed something, do something else, and stop it."""
         port = free_port()
-        command = [*self._command(line.split()), "--port", str(port)]
-        self.process = process = subprocess.Popen(command, **self._options())
+        command = [*self.command(line.split()), "--port", str(port)]
+        self.process = process = subprocess.Popen(command, **self.options())
         try:
             printed = ""
             while until not in printed:

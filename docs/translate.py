@@ -37,9 +37,9 @@ HEADER = [
 RULE = "Plural-Forms: "
 PLURALS = "nplurals=2; plural=(n != 1);"  # of a new language
 CALLS = ("_", "N_", "plural")
-# What a check says in these steps is told in words of these files; no text there is marked.
-SCRIPTS = ("quiz.js", "live.js")
+SCRIPTS = ("quiz.js", "live.js")  # of a page, whose texts are translated
 TRANSLATED_STEPS = 3
+# What a check says in these steps is told in words of these files; no text there is marked.
 TELLING = [
     *(f"harness/{name}.py" for name in ("clues", "errors", "failures", "inprocess", "journey")),
     *(f"harness/{name}.py" for name in ("loading", "loops", "markup", "pipfile", "processes")),

@@ -156,9 +156,7 @@ def switch(app, page, template, context, doctree):
     if here != language.ENGLISH:
         for part in ("body", "furo_navigation_tree"):
             text = context.get(part) or ""
-            context[part] = re.sub(
-                r'(?<! hreflang="en") href="\.\./', ' hreflang="en" href="../', text
-            )
+            context[part] = UPWARDS.sub(' hreflang="en" href="../', text)
 
 
 def setup(app):

@@ -80,7 +80,8 @@ def describe(error):
 async def sign_in(context, server):
     """Sign somebody in, in the pages of a context, if the app on a server asks who it is."""
     if signing.asks_who(server.app):
-        await context.request.post(server.url + "sign-in", form=signing.fields("tester"))
+        url = server.url.rstrip("/") + signing.PATH
+        await context.request.post(url, form=signing.fields("tester"))
 
 
 async def open_page(context, url):

@@ -1,6 +1,7 @@
 """Clients of step 6 and later that come back whenever they are cut off, and miss nothing."""
 
 import asyncio
+import http.client
 import json
 import random
 import time
@@ -10,13 +11,24 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 
+from harness.sign_in import PATH, cookie_of, form
+
+
+def signed_in(host, name):
+    """The headers of somebody who has signed in, or none if the app doesn't ask who it is."""
+    options, connection = form(name), http.client.HTTPConnection(host, timeout=10)
+    connection.request("POST", PATH, options["data"], options["headers"])
+    cookie = cookie_of(connection.getresponse())
+    connection.close()
+    return {"Cookie": cookie} if cookie else {}
+
 
 class Client:
     """A client that comes back, and keeps what it got: ids, texts, and seconds it was away."""
 
-    def __init__(self, host, cookie=None):
+    def __init__(self, host, headers=None):
         self.host, self.log, self.last, self.gaps, self.cuts = host, "", 0, [], 0
-        self.headers = {"Cookie": cookie} if cookie else {}
+        self.headers = headers or {}
         self.ids, self.texts, self.query = [], [], ""
         self.away, self.cut_at = [], None
         self.connection, self.is_in = None, asyncio.Event()
@@ -53,10 +65,7 @@ class Client:
             self.is_in.set()
         elif "messages" in frame:
             self.ids += range(frame["first"], frame["first"] + len(frame["messages"]))
-            # From step 9 on, a message says who wrote it.
-            self.texts += [
-                one if isinstance(one, str) else one["text"] for one in frame["messages"]
-            ]
+            self.texts += map(text_of, frame["messages"])
             self.last = self.ids[-1]
 
 

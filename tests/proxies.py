@@ -22,11 +22,8 @@ def require(command, package):
 
 def make_certificate(start, folder):
     """Make a certificate for localhost that nobody has signed: its file and its key's."""
-    openssl, certificate, key = (
-        require("openssl", "openssl"),
-        folder / "cert.pem",
-        folder / "key.pem",
-    )
+    openssl = require("openssl", "openssl")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
     made = start(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
         "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
         "-addext", "subjectAltName=DNS:localhost")  # fmt: skip

@@ -21,13 +21,13 @@ from contextlib import suppress
 
 import pytest
 import yaml
-from clients import Client, are_in, say_surely
+from clients import Client, are_in, say_surely, signed_in
 from proxies import find, make_certificate, nginx_settings, replaced, require, wait_until_listening
 from repo import ROOT, STEPS, free_port
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from harness.sign_in import PATH, SETTINGS, cookie_of, form
+from harness.sign_in import PATH, SETTINGS
 from workshop.grading.container import NoContainer, find_engine
 
 DEPLOY, SIGN_IN = ROOT / "deploy", STEPS[8]
@@ -70,13 +70,6 @@ def until(host, path, is_so, seconds=20):
                 return told
         assert time.monotonic() < deadline, f"{path} still answers {told}"
         time.sleep(0.02)
-
-
-def sign_in(host, name):
-    """The cookie of somebody who signs in."""
-    response, text = ask(host, PATH, method="POST", **form(name))
-    assert response.status == 303, text
-    return cookie_of(response)
 
 
 @pytest.fixture
@@ -138,7 +131,7 @@ async def test_metrics_count_connections_deliveries_refusals_and_closes(serve, p
     assert set(parse(text).values()) == {0, 1} and parse(text)["log_up"] == 1
     with pytest.raises(InvalidStatus, match="401"):
         await connect(url, proxy=None)
-    headers = {"Cookie": sign_in(host, "alice")}
+    headers = signed_in(host, "alice")
     people = [await connect(url, proxy=None, additional_headers=headers) for _ in range(3)]
     for person in people:
         await person.recv()
@@ -174,7 +167,7 @@ async def test_a_server_that_is_stopped_is_not_ready_first_and_closes_with_1012(
     port = free_port()
     process, host = serve(project, words_of_unit(port), port=port)
     assert ask(host, "/ready")[1] == "well\n"
-    headers = {"Cookie": sign_in(host, "alice")}
+    headers = signed_in(host, "alice")
     async with connect(f"ws://{host}/api/v3/ws", proxy=None, additional_headers=headers) as alice:
         await alice.recv()
         process.process.send_signal(signal.SIGTERM)
@@ -494,8 +487,8 @@ async def test_during_a_rolling_restart_each_accepted_message_arrives_once_in_or
     wait_until_listening(port)
     host = f"127.0.0.1:{port}"
     assert [ask(host, path)[0].status for path in ("/metrics", "/ready")] == [404, 404]
-    clients = [Client(host, sign_in(host, f"listener {number}")) for number in range(46)]
-    senders = [Client(host, sign_in(host, f"sender {number}")) for number in range(4)]
+    clients = [Client(host, signed_in(host, f"listener {number}")) for number in range(46)]
+    senders = [Client(host, signed_in(host, f"sender {number}")) for number in range(4)]
     listening = [asyncio.create_task(client.listen_until("the end")) for client in clients]
     await are_in(*clients)
     assert {numbers_of(f"127.0.0.1:{one}")["connections"] for one in ports} == {23}
@@ -528,7 +521,7 @@ async def test_during_a_rolling_restart_each_accepted_message_arrives_once_in_or
     assert ", newer</title>" in ask(host, PATH)[1]
     is_over.set()
     accepted = await asyncio.wait_for(asyncio.gather(*saying), 30)
-    async with Client(host, sign_in(host, "end")).connected() as end, asyncio.timeout(30):
+    async with Client(host, signed_in(host, "end")).connected() as end, asyncio.timeout(30):
         await end.send("the end")
         await asyncio.gather(*listening)
     order = clients[0].texts

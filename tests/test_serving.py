@@ -1,7 +1,6 @@
 """Each step on real servers, with real clients: the lesson's commands, and the workshop's."""
 
 import asyncio
-import http.client
 import os
 import re
 import shutil
@@ -9,10 +8,11 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+from clients import signed_in
 from repo import HTTP, RUNS_ALL, STEPS, free_port, get_when_served
 from websockets.asyncio.client import connect
 
-from harness.sign_in import PATH, SETTINGS, form
+from harness.sign_in import SETTINGS
 
 # With --all, every step is served.
 SERVED = STEPS if RUNS_ALL else [STEPS[0], STEPS[4], STEPS[7]]
@@ -50,16 +50,6 @@ def served(workshop):
 def class_word(monkeypatch):
     for name, value in SETTINGS.items():  # so that step 9's clients can sign in
         monkeypatch.setenv(name, value)
-
-
-def signed_in(host, name):
-    """The headers of somebody who has signed in, or none if the app doesn't ask who it is."""
-    options, connection = form(name), http.client.HTTPConnection(host, timeout=10)
-    connection.request("POST", PATH, options["data"], options["headers"])
-    answer = connection.getresponse()
-    connection.close()
-    cookie = answer.getheader("Set-Cookie", "").partition(";")[0]
-    return {"Cookie": cookie} if cookie else {}
 
 
 @asynccontextmanager

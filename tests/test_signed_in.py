@@ -11,6 +11,8 @@ from repo import ROOT, STEPS, free_port, get_when_served
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from harness.sign_in import cookie_of
+
 SIGN_IN = STEPS[8]
 WORD = "Sesame-Open-Me"
 SECRET = "a-key-that-is-nobodys-business"
@@ -65,7 +67,7 @@ def behind(start, tmp_path):
 
 def test_no_log_contains_a_ticket_a_cookie_or_the_word(behind):
     answer, _ = behind.post("/sign-in", name="Alice", word=WORD)
-    cookie = answer.getheader("Set-Cookie").partition(";")[0]
+    cookie = cookie_of(answer)
     answer, ticket = behind.post("/api/v3/tickets", cookie)
     assert answer.status == 201
     with behind.connect(Authorization=f"Bearer {ticket}") as program:

@@ -11,7 +11,6 @@ import struct
 import time
 from collections import deque
 from contextlib import closing, suppress
-from urllib.parse import urlencode
 
 from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
@@ -20,11 +19,11 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
+from harness import sign_in as signing
 from workshop.serving import HOST
 
 PATHS = ("/api/v3/ws", "/api/v2/ws")  # the first that is there is played against
 MESSAGES = "/api/v2/messages"
-SIGN_IN = "/sign-in"  # which steps from 9 on have
 WORD = "QUART_CLASS_WORD"  # the variable that says what one needs there
 MB = 2**20
 LONGEST = 4096  # bytes of a message that every step takes
@@ -121,15 +120,14 @@ class Lab:
 
     def sign_in(self):
         """Sign in, so that all clients have a cookie; raises CannotPlay if that fails."""
-        fields = {"name": f"lab {secrets.token_hex(3)}", "word": os.environ.get(WORD, "")}
-        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        options = signing.form(f"lab {secrets.token_hex(3)}", os.environ.get(WORD, ""))
         with closing(http.client.HTTPConnection(HOST, self.port, timeout=5)) as connection:
-            connection.request("POST", SIGN_IN, urlencode(fields), kind)
+            connection.request("POST", signing.PATH, options["data"], options["headers"])
             answer = connection.getresponse()
-        cookie = answer.getheader("Set-Cookie", "").partition(";")[0]
+        cookie = signing.cookie_of(answer)
         if answer.status != 303 or not cookie:
             raise CannotPlay(
-                f"it requires a sign-in, and answers {SIGN_IN} with HTTP {answer.status}: "
+                f"it requires a sign-in, and answers {signing.PATH} with HTTP {answer.status}: "
                 f"set {WORD} to its class word"
             )
         self.headers = {"Cookie": cookie}
