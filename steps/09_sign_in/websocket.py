@@ -6,11 +6,11 @@ import re
 import secrets
 from contextlib import suppress
 
-from quart import Quart, abort, redirect, render_template, request, websocket
+from quart import Quart, abort, has_request_context, redirect, render_template, request, websocket
 
 from doors import Goodbye, Origins, Room, TokenBucket
 from log import LogAway, open_log
-from people import People, Sessions, asked
+from people import People, Sessions
 from signing import class_word, signing
 from store import open_store
 from tcp import tcp_source
@@ -38,9 +38,10 @@ app.register_blueprint(signing(people, class_word(), rate))
 @app.before_request
 @app.before_websocket
 async def check():
-    if not origins.allow(asked().headers.get("Origin"), asked().host):
+    asked = request if has_request_context() else websocket
+    if not origins.allow(asked.headers.get("Origin"), asked.host):
         abort(403)
-    if len(asked().path.encode()) > 255:  # longer than any file name can be
+    if len(asked.path.encode()) > 255:  # longer than any file name can be
         abort(404)
 
 
