@@ -35,6 +35,6 @@ async def sending(last):
 async def messages():
     await websocket.accept()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(receiving())
         # A browser doesn't reconnect by itself: the page must, and say what it has.
         tasks.create_task(sending(websocket.args.get("after", 0, int)))
+        await receiving()

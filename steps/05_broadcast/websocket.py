@@ -31,9 +31,9 @@ async def ws():
         await websocket.send(f"echo {data}")
 
 
-async def receiving():
+async def sending(queue):
     while True:
-        broadcast(await websocket.receive())
+        await websocket.send(await queue.get())
 
 
 @app.websocket("/api/v2/ws")
@@ -42,10 +42,10 @@ async def ws_v2():
     connected_websockets.add(queue)
     try:
         async with asyncio.TaskGroup() as tasks:
-            # Its first receive() also accepts the handshake, which the client is waiting for.
-            tasks.create_task(receiving())
+            tasks.create_task(sending(queue))
             while True:
-                await websocket.send(await queue.get())
+                # The first receive() also accepts the handshake, which the client is waiting for.
+                broadcast(await websocket.receive())
     finally:
         connected_websockets.remove(queue)
 

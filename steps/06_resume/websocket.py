@@ -44,8 +44,8 @@ async def sending(name, last):
 async def ws_v3():
     await websocket.accept()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(receiving())
-        await sending(websocket.args.get("log"), websocket.args.get("last", 0, int))
+        tasks.create_task(sending(websocket.args.get("log"), websocket.args.get("last", 0, int)))
+        await receiving()
 
 
 @app.post("/api/v2/messages")

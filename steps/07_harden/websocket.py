@@ -70,8 +70,8 @@ async def ws_v3():
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(receiving())
-                await sending(websocket.args.get("log"), int(last))
+                tasks.create_task(sending(websocket.args.get("log"), int(last)))
+                await receiving()
         except* Goodbye as goodbyes:
             goodbye, *_ = goodbyes.exceptions
         except* Exception:

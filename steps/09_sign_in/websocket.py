@@ -95,9 +95,9 @@ async def ws_v3():
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(receiving(tasks, person.name))
+                tasks.create_task(sending(websocket.args.get("log"), int(last)))
                 tasks.create_task(people.until_signed_out(person))
-                await sending(websocket.args.get("log"), int(last))
+                await receiving(tasks, person.name)
         except* Goodbye as goodbyes:
             goodbye, *_ = goodbyes.exceptions
         except* Exception:

@@ -33,9 +33,9 @@ async def ws():
         await websocket.send(f"echo {data}")
 
 
-async def receiving():
+async def sending(queue):
     while True:
-        broadcast(await websocket.receive())
+        await websocket.send(await queue.get())
 
 
 @app.websocket("/api/v2/ws")
@@ -44,19 +44,12 @@ async def ws_v2():
     connected_websockets.add(queue)
     try:
         async with asyncio.TaskGroup() as tasks:
-            # Its first receive() also accepts the handshake, which the client is waiting for.
-            tasks.create_task(receiving())
+            tasks.create_task(sending(queue))
             while True:
-                await websocket.send(await queue.get())
+                # The first receive() also accepts the handshake, which the client is waiting for.
+                broadcast(await websocket.receive())
     finally:
         connected_websockets.remove(queue)
-
-
-async def receiving_in(room):
-    while True:
-        message = await websocket.receive()
-        for queue in room:
-            queue.put_nowait(message)
 
 
 @app.websocket("/api/v2/rooms/<name>/ws")
@@ -65,9 +58,11 @@ async def room_ws(name):
     rooms[name].add(queue)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(receiving_in(rooms[name]))
+            tasks.create_task(sending(queue))
             while True:
-                await websocket.send(await queue.get())
+                message = await websocket.receive()
+                for member in rooms[name]:
+                    member.put_nowait(message)
     finally:
         rooms[name].remove(queue)
         if not rooms[name]:

@@ -37,9 +37,9 @@ async def ws():
         await websocket.send(f"echo {data}")
 
 
-async def receiving():
+async def sending(queue):
     while True:
-        broadcast(await websocket.receive())
+        await websocket.send(await queue.get())
 
 
 @app.websocket("/api/v2/ws")
@@ -49,18 +49,13 @@ async def ws_v2():
     tell_how_many()
     try:
         async with asyncio.TaskGroup() as tasks:
-            # Its first receive() also accepts the handshake, which the client is waiting for.
-            tasks.create_task(receiving())
+            tasks.create_task(sending(queue))
             while True:
-                await websocket.send(await queue.get())
+                # The first receive() also accepts the handshake, which the client is waiting for.
+                broadcast(await websocket.receive())
     finally:
         connected_websockets.remove(queue)
         tell_how_many()
-
-
-async def listening():
-    while True:
-        await websocket.receive()
 
 
 @app.websocket("/api/v2/online")
@@ -70,9 +65,9 @@ async def online():
     queue.put_nowait(str(len(connected_websockets)))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(listening())
+            tasks.create_task(sending(queue))
             while True:
-                await websocket.send(await queue.get())
+                await websocket.receive()  # accepts the handshake; what is sent here reaches nobody
     finally:
         watching.remove(queue)
 

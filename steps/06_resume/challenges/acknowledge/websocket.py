@@ -64,9 +64,9 @@ async def sending(name, last):
 async def ws_v3():
     await websocket.accept()
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(sending(websocket.args.get("log"), websocket.args.get("last", 0, int)))
         number = websocket.args.get("number", 1, int)  # of the first message on this connection
-        tasks.create_task(receiving(websocket.args.get("sender"), number))
-        await sending(websocket.args.get("log"), websocket.args.get("last", 0, int))
+        await receiving(websocket.args.get("sender"), number)
 
 
 @app.post("/api/v2/messages")

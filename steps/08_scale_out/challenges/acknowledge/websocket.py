@@ -95,8 +95,8 @@ async def ws_v3():
         await websocket.accept()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(receiving(tasks, sender, int(number)))
-                await sending(websocket.args.get("log"), int(last))
+                tasks.create_task(sending(websocket.args.get("log"), int(last)))
+                await receiving(tasks, sender, int(number))
         except* Goodbye as goodbyes:
             goodbye, *_ = goodbyes.exceptions
         except* Exception:
