@@ -205,12 +205,7 @@ tests_to_try.__test__ = False
 # Those whose fixtures are a page or what opens one.
 IN_A_BROWSER = re.compile(r"def (test_\w+)\([^)]*\b(?:page|page_at|context)\b")
 
-OF_OLDER_QUART = {
-    "catches the cancellation when the client disconnects",
-    "leaves the receiving task running",
-    "keeps receiving after the client has disconnected",
-    "removes its queue twice",
-}
+OF_OLDER_QUART = {"catches the cancellation when the client disconnects"}
 
 
 def mistakes_to_try(exercise):
