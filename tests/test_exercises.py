@@ -205,7 +205,10 @@ tests_to_try.__test__ = False
 # Those whose fixtures are a page or what opens one.
 IN_A_BROWSER = re.compile(r"def (test_\w+)\([^)]*\b(?:page|page_at|context)\b")
 
-OF_OLDER_QUART = {"catches the cancellation when the client disconnects"}
+OF_OLDER_QUART = {
+    "catches the cancellation when the client disconnects",
+    "keeps sending after the client has disconnected",
+}
 
 
 def mistakes_to_try(exercise):
