@@ -311,7 +311,7 @@ HANDSHAKE = (
 
 async def connect_raw(host, reads=True):
     """Become a WebSocket by hand: its reader and its writer."""
-    sock = socket.socket()
+    sock = socket.socket(proto=socket.IPPROTO_TCP)
     for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         sock.setsockopt(socket.SOL_SOCKET, buffer, 16384)
     sock.setblocking(False)

@@ -309,7 +309,7 @@ class Bad:
         self.started = time.monotonic()
         sock = None
         try:
-            sock = socket.socket()
+            sock = socket.socket(proto=socket.IPPROTO_TCP)
             # A small buffer, so that it is soon full for one who does not read.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
             sock.setblocking(False)

@@ -239,7 +239,8 @@ def listen(port, host=HOST):
 
     Raises OSError if another program does.
     """
-    listener = socket.socket()
+    # Only of a socket that says so does asyncio send at once what is written (TCP_NODELAY).
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     try:
         # On Windows, it would share a port that another program listens on. Nor is it needed there
         # to have a port again at once; SO_EXCLUSIVEADDRUSE would even prevent that.

@@ -43,6 +43,7 @@ class Proxy:
     async def listening(self, listener=None):
         """Accept connections for the length of an `async with`, if need be on any free port."""
         listener = listener or socket.create_server((HOST, 0))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for each connection
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)  # and so of all it accepts
         self.port = listener.getsockname()[1]
         server = await asyncio.start_server(self._accept, sock=listener)
@@ -192,7 +193,7 @@ class Wire:
 
 async def connected_to(port, size=SMALL):
     """A socket that is connected to a port, with a buffer of this size for what it receives."""
-    sock = socket.socket()
+    sock = socket.socket(proto=socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         sock.setblocking(False)
