@@ -199,26 +199,32 @@ class Watchdog:
 
 def watch_for_loops(teller):
     """Say so when the project's code is busy for too long: it holds up the tests for ever."""
-    patience = Patience(BUSY)
+    patience, busy = Patience(BUSY), []
     while True:
         time.sleep(TURN)
         frames = sys._current_frames()
         # Only the threads with an event loop; one of the project's own may take its time.
         loops = [t for t in threading.enumerate() if t.name in ("MainThread", "live server")]
-        at = [frame_of_project(frames.get(thread.ident)) for thread in loops]
-        frame = next(filter(None, at), None)
-        if frame is None:
-            patience = Patience(BUSY)
-        elif patience.is_over():
-            teller.tell(stuck=stuck(frame.f_code.co_filename, frame.f_lineno))
+        stacks = [frames_of_project(frames.get(thread.ident)) for thread in loops]
+        stack = next(filter(None, stacks), [])
+        if not stack:
+            patience, busy = Patience(BUSY), []
+            continue
+        # A function that has returned since was only called by the code that goes on and on.
+        busy = [frame for frame in stack if frame in busy] or stack
+        if patience.is_over():
+            teller.tell(stuck=stuck(busy[0].f_code.co_filename, busy[0].f_lineno))
             return
 
 
-def frame_of_project(frame):
-    """The innermost frame on the stack that runs a file of the project, if there is one."""
-    while frame and not is_of_project(frame.f_code.co_filename):
+def frames_of_project(frame):
+    """The frames on the stack that run a file of the project, the innermost first."""
+    frames = []
+    while frame:
+        if is_of_project(frame.f_code.co_filename):
+            frames.append(frame)
         frame = frame.f_back
-    return frame
+    return frames
 
 
 def is_of_project(filename):

@@ -20,6 +20,7 @@ class Watch:
         self.on_stuck = on_stuck
         self.project = None  # the folder whose code is watched
         self.free_at = time.perf_counter()
+        self.busy = []  # the frames that have not returned since then
         self.is_told = False
 
     def start(self):
@@ -45,7 +46,7 @@ class Watch:
 
     def free(self):
         """The code that ran until now has finished."""
-        self.free_at = time.perf_counter()
+        self.free_at, self.busy = time.perf_counter(), []
 
     def on_start(self, code, offset):
         """Look at each line of a function of the project, and never again at any other."""
@@ -55,18 +56,29 @@ class Watch:
 
     def on_line(self, code, line):
         """Tell where the code is, if it has been busy for too long, and end it."""
-        if time.perf_counter() - self.free_at > BUSY:
-            self.tell(code.co_filename, line)
+        seconds = time.perf_counter() - self.free_at
+        if seconds > BUSY / 2:
+            stack = list(self.frames_of_project())
+            # A function that has returned since was only called by the code that goes on and on.
+            self.busy = [frame for frame in stack if frame in self.busy] or stack
+        if seconds > BUSY:
+            self.tell(self.busy[0].f_code.co_filename, self.busy[0].f_lineno)
             raise KeyboardInterrupt
 
     def on_sleep(self, seconds):
         """Tell at once of a sleep that is too long, which would only be found once it is over."""
-        frame = sys._getframe()
-        while frame and not (self.project and frame.f_code.co_filename.startswith(self.project)):
-            frame = frame.f_back
+        frame = next(self.frames_of_project(), None)
         if frame and seconds > BUSY:
             self.tell(frame.f_code.co_filename, frame.f_lineno)
             raise KeyboardInterrupt
+
+    def frames_of_project(self):
+        """The frames on the stack that run a file of the project, the innermost first."""
+        frame = sys._getframe()
+        while frame:
+            if self.project and frame.f_code.co_filename.startswith(self.project):
+                yield frame
+            frame = frame.f_back
 
     def tell(self, path, line):
         """Tell where the code is stuck."""

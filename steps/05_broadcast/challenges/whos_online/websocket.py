@@ -67,7 +67,8 @@ async def online():
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sending(queue))
             while True:
-                await websocket.receive()  # accepts the handshake; what is sent here reaches nobody
+                # Accepts the handshake. What a watcher sends reaches nobody.
+                await websocket.receive()
     finally:
         watching.remove(queue)
 
