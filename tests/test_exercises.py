@@ -298,13 +298,20 @@ def assert_told(exercise, mistake, checks):
     assert beginning.replace("bob", "alice") in told.replace("bob", "alice"), again
 
 
+def mark_of_variant(exercise, variant):
+    """What is seen in a browser is tried once a week, and what takes step 9's tests with `--all`."""
+    if is_seen_in_a_browser(exercise, variant):
+        return pytest.mark.exhaustive
+    return pytest.mark.thorough if exercise.number >= 9 else ()
+
+
 @pytest.mark.parametrize(
     ("exercise", "variant"),
     [
         pytest.param(
             *(exercise, variant),
             id=f"{exercise.id}: {variant.name}",
-            marks=pytest.mark.exhaustive if is_seen_in_a_browser(exercise, variant) else (),
+            marks=mark_of_variant(exercise, variant),
         )
         for exercise, variant in VARIANTS
     ],
