@@ -81,6 +81,15 @@ async def test_who_signs_in_gets_the_page_with_the_name_on_it(app):
     assert status == 101, f"Alice is signed in, and her handshake is answered with {status}"
 
 
+async def test_no_cache_stores_the_page_with_a_name_on_it(app):
+    alice = await signed_in(app, "Alice")
+    caching = (await alice.get("/")).headers.get("Cache-Control", "")
+    assert "no-store" in caching, (
+        "Back could show Alice's page after Bob has signed in: the answer to / should have "
+        f"Cache-Control: no-store, but it has {caching!r}"
+    )
+
+
 async def test_the_wrong_word_signs_nobody_in(app):
     for word in ("", WORD[:-1], WORD + " ", WORD.upper(), "€"):
         alice = Visitor(app)
