@@ -299,7 +299,7 @@ def assert_told(exercise, mistake, checks):
 
 
 def mark_of_variant(exercise, variant):
-    """What is seen in a browser is tried once a week, and what takes step 9's tests with `--all`."""
+    """What only a browser shows is tried once a week, and a variant of step 9 with `--all`."""
     if is_seen_in_a_browser(exercise, variant):
         return pytest.mark.exhaustive
     return pytest.mark.thorough if exercise.number >= 9 else ()
