@@ -236,8 +236,12 @@ def test_nginx_closes_a_silent_connection(nginx, serve, name):
 
 
 @pytest.mark.parametrize("name", ("WebSocket", "server-sent events"))
-def test_uvicorn_waits_for_the_end_of_events_but_closes_websockets(load_app, name, caplog):
+def test_uvicorn_waits_for_the_end_of_events_but_closes_websockets(
+    load_app, name, caplog, monkeypatch
+):
     caplog.set_level(logging.INFO, "uvicorn.error")
+    # What Uvicorn has set up in this process keeps its messages from all other handlers.
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "handlers", [caplog.handler])
     config = uvicorn.Config(load_app(name), port=0, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
