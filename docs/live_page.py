@@ -13,7 +13,7 @@ import live_runtime
 import translated
 from docutils import nodes
 from docutils.parsers.rst import directives
-from live_runtime import LIVE
+from live_runtime import DOCS, LIVE
 from markdown_it import MarkdownIt
 from sphinx.util.docutils import SphinxDirective
 
@@ -24,7 +24,7 @@ BUTTON = N_("Write, run and check it here")
 DEMO = N_("Run the finished app here")
 markdown = MarkdownIt("commonmark", {"html": False}).render
 WITHOUT = "WORKSHOP_WITHOUT_LIVE"  # a variable: the site is built without Python for its pages
-SCRIPTS = ("*.js", "editor/*.js", "editor/*.css", "editor/LICENCE.txt")
+FILES = ("*.js", "editor/*.js", "editor/*.css", "editor/LICENCE.txt")
 
 
 class Live(SphinxDirective):
@@ -64,8 +64,13 @@ def add_files(app, pagename, templatename, context, doctree):
         app.add_css_file("live.css")
         is_below = app.builder.name == translated.BUILDER  # what is loaded is only above
         base = {"data-base": "../../_static/live/"} if is_below else {}
-        words = translated.words_for("live.js")
+        words = translated.words_for(scripts(), live_runtime.sent())
         app.add_js_file("live.js", loading_method="defer", **base, **words)
+
+
+def scripts():
+    """The script of the button, and those that it loads."""
+    return [DOCS / "_static/live.js", *sorted(LIVE.glob("*.js"))]
 
 
 def write_files(app, exception):
@@ -76,7 +81,7 @@ def write_files(app, exception):
 
 def write(folder):
     """Write what a page loads once its button is pressed into a folder."""
-    for pattern in SCRIPTS:
+    for pattern in FILES:
         for path in LIVE.glob(pattern):
             target = folder / path.relative_to(LIVE)
             target.parent.mkdir(parents=True, exist_ok=True)

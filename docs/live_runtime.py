@@ -24,7 +24,8 @@ from packaging.requirements import Requirement
 
 from docs.served import served
 from harness.browser import NO_BROWSER, launch
-from workshop import machine
+from workshop import language, machine
+from workshop.language import N_
 from workshop.reporting import what_is_sent
 from workshop.steps import ROOT, all_exercises, find_exercise
 
@@ -63,6 +64,8 @@ def make(folder, log):
     for name in names:
         shutil.copyfile(source / name, folder / name)
     (folder / "workshop.zip").write_bytes(workshop)
+    for code in language.known()[1:]:
+        (folder / f"{code}.zip").write_bytes(zipped(catalogues(code)))
     loaded = [*PYODIDE, "site.zip", "workshop.zip"]
     sizes = {name: (folder / name).stat().st_size for name in loaded}
     write_json(folder / "files.json", {"sizes": sizes})
@@ -145,13 +148,25 @@ def workshop_files():
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
 
 
+def catalogues(code):
+    """The files that a page in another language loads, too: what a check says in it."""
+    paths = sorted((language.LOCALE / code).glob("*.po"))
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+
+
 def texts(files):
     """The files of a project as text."""
     return {name: content.decode() for name, content in files.items()}
 
 
 # Before it is told what is sent to a board.
-IN_PAGE = ["If your instructor shows a board, each check in this page can send to it:"]
+IN_PAGE = N_("If your instructor shows a board, each check in this page can send to it:")
+IN_PLACE_OF_A_NAME = N_("the name that you type here, or a number")
+
+
+def sent():
+    """What a page says of the board, before one is joined: lines."""
+    return [IN_PAGE, *what_is_sent(IN_PLACE_OF_A_NAME)]
 
 
 def exercise_of(exercise):
@@ -162,7 +177,7 @@ def exercise_of(exercise):
         "start": texts(exercise.start),
         "solution": texts(exercise.solution),
         "tests": [folder.relative_to(ROOT).as_posix() for folder in exercise.tests],
-        "sent": IN_PAGE + what_is_sent("the name that you type here, or a number"),
+        "sent": sent(),
     }
 
 

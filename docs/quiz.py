@@ -6,6 +6,7 @@ a script, a page shows each question with its answer folded; `_static/quiz.js` d
 
 import html
 import textwrap
+from pathlib import Path
 
 import translated
 from docutils import nodes
@@ -19,6 +20,7 @@ from workshop.steps import find_exercise
 KINDS = {"predict": N_("Predict"), "order": N_("Put in order"), "why": N_("Why")}
 markdown = MarkdownIt("commonmark", {"html": False}).renderInline
 FILES = ("questions.toml", "proved.json", "exercise.toml")
+SCRIPT = Path(__file__).parent / "_static/quiz.js"
 LANGUAGES = {".js": "javascript", ".py": "python"}
 
 
@@ -136,7 +138,7 @@ def add_files(app, pagename, templatename, context, doctree):
     """Load the script and the style sheet in pages that have questions, and in no other."""
     if "data-quiz=" in context.get("body", ""):
         app.add_css_file("quiz.css")
-        app.add_js_file("quiz.js", loading_method="defer", **translated.words_for("quiz.js"))
+        app.add_js_file("quiz.js", loading_method="defer", **translated.words_for([SCRIPT]))
 
 
 def setup(app):

@@ -22,7 +22,9 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), str(ROOT)]
 
-from translated import catalogue, texts_of  # noqa: E402
+from live_page import scripts  # noqa: E402
+from quiz import SCRIPT  # noqa: E402
+from translated import LOCALE, catalogue, texts_of  # noqa: E402
 
 from workshop import language  # noqa: E402
 from workshop.outcomes import words_of  # noqa: E402
@@ -37,7 +39,6 @@ HEADER = [
 RULE = "Plural-Forms: "
 PLURALS = "nplurals=2; plural=(n != 1);"  # of a new language
 CALLS = ("_", "N_", "plural")
-SCRIPTS = ("quiz.js", "live.js")  # of a page, whose texts are translated
 TRANSLATED_STEPS = 3
 # What a check says in these steps is told in words of these files; no text there is marked.
 TELLING = [
@@ -217,8 +218,11 @@ def catalogues(code):
     made[folder / "command.po"] = command = of_command()
     made[folder / "checks.po"] = in_checks()
     elsewhere = {part for message in command for part in parts_of(message)}
-    scripts = [text for script in SCRIPTS for text in texts_of(script)]
-    steps = [*in_code(DOCS), *scripts, *of_exercises(), *asked]
+    # Apart, since most are so short that a sentence of a check could have them as a value.
+    made[LOCALE / code / "scripts.po"] = [
+        text for path in (SCRIPT, *scripts()) for text in texts_of(path)
+    ]
+    steps = [*in_code(DOCS), *of_exercises(), *asked]
     elsewhere |= {part for message in steps if isinstance(message, tuple) for part in message}
     made[folder / "steps.po"] = [text for text in steps if text not in elsewhere]
     return {path: list(dict.fromkeys(messages)) for path, messages in made.items()}
@@ -300,7 +304,8 @@ def check(code):
     stale = [
         path for path, text in made.items() if not path.is_file() or path.read_text("utf-8") != text
     ]
-    stale += sorted({*language.LOCALE.glob(f"{code}/*.po")} - set(made))
+    present = {path for folder in (language.LOCALE, LOCALE) for path in folder.glob(f"{code}/*.po")}
+    stale += sorted(present - set(made))
     for path in stale:
         name = path.relative_to(ROOT).as_posix()
         print(f"{name} is out of date: `python docs/translate.py {code}` updates it")

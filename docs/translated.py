@@ -1,15 +1,18 @@
 """The site in other languages: pages that have a catalogue are translated, and link to the rest.
 
-The catalogues of the pages are in locale/LANGUAGE/LC_MESSAGES/, those of what is made from the
-steps in ../workshop/locale/. The builder `translated` writes only the pages that have a catalogue,
-to be put into a folder of the English site. translate.py updates the catalogues.
+The catalogues of the pages are in locale/LANGUAGE/LC_MESSAGES/, that of their scripts is in
+locale/LANGUAGE/, and those of what is made from the steps are in ../workshop/locale/. The builder
+`translated` writes only the pages that have a catalogue, to be put into a folder of the English
+site. translate.py updates the catalogues.
 """
 
+import functools
 import json
 import re
 from pathlib import Path
 
 import lists
+from babel.messages.extract import extract_javascript
 from docutils import nodes
 from sphinx.builders.html import StandaloneHTMLBuilder
 from sphinx.transforms import SphinxTransform
@@ -21,7 +24,7 @@ from workshop.steps import all_exercises
 
 LOCALE = Path(__file__).parent / "locale"
 NAMES = {"en": "English", "de": "Deutsch"}  # each in its own language
-IN_SCRIPT = re.compile(r"\binWords\((\"(?:[^\"\\]|\\.)*\")")
+IN_SCRIPT = {"inWords": 1, "plural": 2}  # the functions of scripts, and how many texts they take
 FENCE = re.compile(r"^(`{3,}|:{3,}).*?^\1", re.MULTILINE | re.DOTALL)
 HEADER = re.compile(r"(?:---\n.*?\n---\n)?", re.DOTALL)
 PLACES = re.compile(r"^(?:#+ .*|\(.*\)=)$", re.MULTILINE)  # what can be linked to
@@ -122,17 +125,32 @@ class Progress(SphinxTransform):
         return note
 
 
+@functools.cache
 def texts_of(script):
-    """The texts that a script of _static/ passes to its function `inWords`."""
-    code = (Path(__file__).parent / "_static" / script).read_text(encoding="utf-8")
-    return [json.loads(text) for text in IN_SCRIPT.findall(code)]
+    """The texts that a script passes to `inWords`; a pair is what it passes to `plural`."""
+    with script.open("rb") as file:
+        found = extract_javascript(file, IN_SCRIPT, (), {"parse_template_string": True})
+        given = [
+            (text if isinstance(text, tuple) else (text,))[: IN_SCRIPT[name]]
+            for _line, name, text, _comments in found
+        ]
+    return [texts if len(texts) > 1 else texts[0] for texts in given if texts[0]]
 
 
-def words_for(script):
-    """An attribute for a script's element, with the script's texts in the language of the page."""
-    words = {text: _(text) for text in texts_of(script)}
-    words = {text: other for text, other in words.items() if other != text}
-    return {"data-words": json.dumps(words, ensure_ascii=False)} if words else {}
+def words_for(scripts, sentences=()):
+    """An attribute for a script's element, with the texts of scripts in the language of the page.
+
+    With the forms of those that have several, and with some sentences as they are made here.
+    """
+    if language.code == language.ENGLISH:
+        return {}
+    known = language.of(language.code, LOCALE)
+    found = {text: language.sentence(text) for text in sentences}
+    for text in (text for script in scripts for text in texts_of(script)):
+        one = text[0] if isinstance(text, tuple) else text
+        found[one] = known.texts.get(one) or known.plurals.get(one) or one
+    words = {text: other for text, other in found.items() if other != text}
+    return {"data-words": json.dumps(words, ensure_ascii=False)}
 
 
 def switch(app, page, template, context, doctree):

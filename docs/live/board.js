@@ -1,12 +1,12 @@
 // The field that joins the board of a class: each check in this page then reports to it, as after `join`.
 // Nothing is sent before a learner presses Join.
 import { button, make } from "./make.js";
+import { inWords } from "./words.js";
 
 const KEY = "quart-websocket-workshop:board"; // what is kept in this browser: address, name, token, unsent
 const PORT = 5050;
 const MOST_UNSENT = 100; // reports; older ones are dropped
 const ANSWER = 5000; // milliseconds for the board to answer
-const HTTPS = " This page was loaded over HTTPS, and browsers may not let it reach a board, which uses plain HTTP.";
 
 export class BoardField {
   // `sent` says what a report holds, and what it never does: lines of text.
@@ -14,10 +14,10 @@ export class BoardField {
     this.sent = sent;
     this.content = make("div");
     this.told = make("p", { role: "status" });
-    this.last = make("pre", { tabindex: "0", "aria-label": "The last report" });
-    this.shown = make("details", {}, [make("summary", {}, "Your last report"), this.last]);
+    this.last = make("pre", { tabindex: "0", "aria-label": inWords("The last report") });
+    this.shown = make("details", {}, [make("summary", {}, inWords("Your last report")), this.last]);
     this.shown.hidden = true;
-    const summary = make("summary", {}, "Report to the board of your class");
+    const summary = make("summary", {}, inWords("Report to the board of your class"));
     this.element = make("details", { class: "board" }, [summary, this.content, this.told, this.shown]);
     this.show();
   }
@@ -44,25 +44,25 @@ export class BoardField {
   show() {
     const { joined } = this;
     if (joined) {
-      const words = `Each check reports to the board at ${joined.address}, as ${joined.name}.`;
+      const words = inWords("Each check reports to the board at {address}, as {name}.", joined);
       const buttons = [
-        button("Hand up", () => this.tell("hand", { up: true }, "Your hand is up.")),
-        button("Hand down", () => this.tell("hand", { up: false }, "Your hand is down.")),
-        button("Leave", () => this.leave()),
+        button(inWords("Hand up"), () => this.tell("hand", { up: true }, inWords("Your hand is up."))),
+        button(inWords("Hand down"), () => this.tell("hand", { up: false }, inWords("Your hand is down."))),
+        button(inWords("Leave"), () => this.leave()),
       ];
       this.content.replaceChildren(make("p", {}, words), make("div", { class: "bar" }, buttons));
       return;
     }
     const [address, code, name] = ["off", "off", "nickname"].map((autocomplete) => make("input", { autocomplete }));
-    const labels = [["Address ", address], ["Code ", code], ["Name (optional) ", name]];
+    const labels = [[inWords("Address"), address], [inWords("Code"), code], [inWords("Name (optional)"), name]];
     for (const one of [address, code]) one.required = true;
-    const fields = labels.map((content) => make("label", {}, content));
-    const form = make("form", { class: "bar" }, [...fields, make("button", {}, "Join")]);
+    const fields = labels.map(([words, input]) => make("label", {}, [`${words} `, input]));
+    const form = make("form", { class: "bar" }, [...fields, make("button", {}, inWords("Join"))]);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.join(address.value, code.value, name.value.trim() || null);
     });
-    this.content.replaceChildren(...this.sent.map(lineElement), form);
+    this.content.replaceChildren(...this.sent.map((line) => lineElement(inWords(line))), form);
   }
 
   say(words) {
@@ -71,12 +71,14 @@ export class BoardField {
 
   async join(typed, code, name) {
     const address = addressOf(typed);
-    if (!address) return this.say(`${typed} is not the address of a board: type it as the board shows it.`);
+    if (!address) {
+      return this.say(inWords("{typed} is not the address of a board: type it as the board shows it.", { typed }));
+    }
     try {
       const { name: shown, token } = await ask(address, "join", { code, name });
       this.joined = { address, name: String(shown), token: String(token), unsent: [] };
       this.show();
-      this.say("You have joined.");
+      this.say(inWords("You have joined."));
     } catch (problem) {
       this.say(problem.message);
     }
@@ -87,8 +89,9 @@ export class BoardField {
     const { address, token } = this.joined ?? {};
     this.joined = null;
     this.show();
-    this.say("You have left, and nothing is sent any more.");
-    if (token) await ask(address, "leave", {}, token).catch(({ message }) => this.say(`You have left, but the board may not know: ${message}`));
+    this.say(inWords("You have left, and nothing is sent any more."));
+    const told = ({ message: why }) => this.say(inWords("You have left, but the board may not know: {why}", { why }));
+    if (token) await ask(address, "leave", {}, token).catch(told);
   }
 
   async tell(what, content, done) {
@@ -111,7 +114,7 @@ export class BoardField {
     this.isSending = true;
     try {
       while (this.joined?.unsent.length) await this.sendFirst(this.joined);
-      if (this.joined) this.say("The board has this report.");
+      if (this.joined) this.say(inWords("The board has this report."));
     } catch (problem) {
       this.end(problem);
     }
@@ -134,7 +137,7 @@ export class BoardField {
     if (problem.status !== 401) return this.say(problem.message);
     this.joined = null;
     this.show();
-    this.say("The board doesn't know you any more: join again with its new code.");
+    this.say(inWords("The board doesn't know you any more: join again with its new code."));
   }
 }
 
@@ -164,11 +167,15 @@ async function ask(address, what, content, token) {
   try {
     response = await fetch(`http://${address}/api/${what}`, { ...options, signal: AbortSignal.timeout(ANSWER) });
   } catch {
-    const why = location.protocol === "https:" ? HTTPS : "";
-    throw new Error(`No board answers at ${address}: is this machine on the same network?${why}`);
+    const words = [inWords("No board answers at {address}: is this machine on the same network?", { address })];
+    if (location.protocol === "https:") {
+      words.push(inWords("This page was loaded over HTTPS, and browsers may not let it reach a board, which uses plain HTTP."));
+    }
+    throw new Error(words.join(" "));
   }
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  const why = answer.problem ?? "it is not a board";
-  throw Object.assign(new Error(`The board at ${address} refuses: ${why}.`), { status: response.status });
+  const why = answer.problem ?? inWords("it is not a board");
+  const words = inWords("The board at {address} refuses: {why}.", { address, why });
+  throw Object.assign(new Error(words), { status: response.status });
 }

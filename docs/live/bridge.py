@@ -9,6 +9,7 @@ from collections import defaultdict
 from itertools import count
 
 from docs.live.jar import Jar
+from workshop.language import _
 
 HOST = "127.0.0.1:5000"
 SCOPE = {
@@ -71,7 +72,7 @@ class Bridge:
         """Tell the clients that the server stops, and let the app end."""
         app, self.app = self.app, None
         self.hang_up(GOING)
-        for _ in range(50):
+        for _turn in range(50):
             if not self.inboxes:
                 break
             await asyncio.sleep(0.01)
@@ -131,7 +132,7 @@ class Bridge:
         scope = self.scope("http", message)
         try:
             if self.app is None:
-                start["status"], body = 503, bytearray(b"The server is stopped.")
+                start["status"], body = 503, bytearray(_("The server is stopped.").encode())
             else:
                 scope |= {"scheme": "http", "method": message["method"]}
                 await self.app(scope, inbox.get, send)
@@ -196,5 +197,5 @@ class Bridge:
         except TimeoutError:
             self.post(kind="answer", id=message["id"], text="")
         except OSError:
-            text = f"nothing listens on TCP port {message['port']}"
-            self.post(kind="failed", id=message["id"], text=text)
+            words = _("nothing listens on TCP port {port}").format(port=message["port"])
+            self.post(kind="failed", id=message["id"], text=words)

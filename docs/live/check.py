@@ -13,20 +13,21 @@ from pathlib import Path
 from docs.live import loop, network
 from harness import patience as harness_patience
 from harness import sign_in
+from workshop.language import N_, _, sentence
 from workshop.outcomes import DEADLINE, END_OF_PYTHON, PATIENCE, Check, Teller, no_end, words_of
 from workshop.reporting import made_of
 from workshop.steps import ROOT, find_exercise
 from workshop.verdict import Verdict
 
-ELSEWHERE = "`python3 -m workshop check` runs this check"
+ELSEWHERE = N_("`python3 -m workshop check` runs this check.")
 # What a fixture needs that a page does not have.
 CANNOT = {
-    "quart_run": f"A page can't start the `quart` command: {ELSEWHERE}.",
-    "redis_server": f"A page has no Redis server: {ELSEWHERE}.",
-    "serve": f"A page can't start real servers: {ELSEWHERE}.",
+    "quart_run": N_("A page can't start the `quart` command"),
+    "redis_server": N_("A page has no Redis server"),
+    "serve": N_("A page can't start real servers"),
 }
-NO_SERVER = f"A page has no real server: {ELSEWHERE}."
-NO_TABS = f"This browser can't drive a page while Python waits (it has no JSPI): {ELSEWHERE}."
+NO_SERVER = N_("A page has no real server")
+NO_TABS = N_("This browser can't drive a page while Python waits (it has no JSPI)")
 
 
 def install():
@@ -67,7 +68,7 @@ class PageTeller(Teller):
         for item in list(items):
             if reason := why_not(item.fixturenames, self.has_tabs):
                 items.remove(item)
-                self.left_out.append((item, reason))
+                self.left_out.append((item, f"{reason}: {ELSEWHERE}"))
 
     @property
     def begun(self):
@@ -104,7 +105,8 @@ class PageTeller(Teller):
 
     def ending(self, words, why):
         """The sentence of a check that doesn't finish."""
-        return [f"Fix this first: {words}", why] if not self.verdict.failed else []
+        heading = _("Fix this first: {check}").format(check=sentence(words))
+        return [heading, sentence(why)] if not self.verdict.failed else []
 
     def end(self, why=""):
         """Tell the rest; `why` says what ended the check that is running, if anything did."""
@@ -129,9 +131,9 @@ class PageTeller(Teller):
             headline=verdict.headline(),
             heading=heading,
             lines=lines,
-            test=verdict.first.test if verdict.first else "",
+            test=sentence(verdict.first.test) if verdict.first else "",
             printed=verdict.of_printed(),
-            skipped=list(dict.fromkeys(verdict.skipped)),
+            skipped=list(map(sentence, dict.fromkeys(verdict.skipped))),
             is_done=verdict.is_done and not verdict.failed,
         )
         # The page sends it only if the learner has joined a board there.

@@ -1,6 +1,7 @@
 // What a check does with a tab: find elements by role, act on them, and expect something of them.
 // docs/live/tabs.py asks for it, with the words of Playwright's surface. Keys are simulated.
 import { Tab } from "./tab.js";
+import { inWords } from "./words.js";
 
 const SIZE = [1280, 720]; // that of a page in Playwright
 const ROLES = {
@@ -269,7 +270,7 @@ const METHODS = {
     let tab = tabs.get(name);
     if (!tab) {
       const frame = document.createElement("iframe");
-      frame.title = `A tab of the check: ${name}`;
+      frame.title = inWords("A tab of the check: {name}", { name });
       [frame.style.width, frame.style.height] = SIZE.map((pixels) => `${pixels}px`);
       desk.place.append(frame);
       const tell = (message) => desk.python.tell({ kind: "tab", tab: name, isOfCheck: true, ...message });

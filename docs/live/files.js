@@ -1,5 +1,6 @@
 // The files of an exercise: an editor with a tab for each, kept in this browser.
 import { button, make } from "./make.js";
+import { inWords } from "./words.js";
 import { unzipped, zipped } from "./zip.js";
 
 const KEY = "quart-websocket-workshop:live:";
@@ -14,9 +15,9 @@ export class Files {
     this.createEditor = createEditor;
     this.changed = changed;
     this.element = make("div", { class: "files" });
-    this.list = make("div", { role: "tablist", "aria-label": "Files" });
+    this.list = make("div", { role: "tablist", "aria-label": inWords("Files") });
     this.place = make("div", { class: "editor", role: "tabpanel" });
-    const help = "To leave the editor by keyboard, press Escape, then Tab.";
+    const help = inWords("To leave the editor by keyboard, press Escape, then Tab.");
     this.element.append(this.list, this.place, make("p", { class: "note" }, help));
     this.place.addEventListener("keydown", (event) => this.letTabLeave(event), true);
     this.list.addEventListener("keydown", (event) => this.moveByArrow(event));
@@ -52,7 +53,7 @@ export class Files {
     const isCurrent = name === this.current;
     const attributes = { role: "tab", "aria-selected": isCurrent, tabindex: isCurrent ? 0 : -1 };
     const isNew = !(this.content[name] ?? "").trim();
-    const words = isNew ? [name, make("span", { class: "new" }, " (empty)")] : name;
+    const words = isNew ? [name, make("span", { class: "new" }, ` ${inWords("(empty)")}`)] : name;
     return button(words, () => this.show(name), attributes);
   }
 
@@ -162,7 +163,7 @@ export class Files {
   async take(file) {
     const content = await unzipped(await file.arrayBuffer());
     const app = Object.keys(content).find((name) => /(^|\/)websocket\.py$/.test(name));
-    if (!app) throw new Error("This zip has no websocket.py.");
+    if (!app) throw new Error(inWords("This zip has no websocket.py."));
     const folder = app.slice(0, -"websocket.py".length);
     const own = Object.entries(content).filter(([name]) => name.startsWith(folder));
     const named = own.map(([name, text]) => [name.slice(folder.length), text]);

@@ -11,6 +11,7 @@ from pathlib import Path
 from docs.live import stubs
 from docs.live.busy import Watch
 from docs.live.network import InMemory
+from workshop import language
 from workshop.outcomes import END_OF_PYTHON
 
 RUN = "/websocket"  # where the project is that runs
@@ -26,10 +27,14 @@ class Worker:
         self.watch = Watch(self.on_stuck)
         self.teller = None
 
-    def start(self):
-        """Get ready to run a project; what only a check needs is imported by `get_ready`."""
+    def start(self, code=language.ENGLISH):
+        """Get ready to run a project; what only a check needs is imported by `get_ready`.
+
+        `code` is the language of what it tells, whose catalogues the page has loaded.
+        """
         from pyodide.webloop import WebLoop
 
+        language.use(code)
         stubs.install()
         self.sleep = time.sleep  # a real one
         stubs.end_instead(self.on_exit, self.watch.on_sleep)
@@ -47,7 +52,7 @@ class Worker:
 
     def on_stuck(self, why):
         """Tell that the app that runs is stuck, and wait for the page to end this worker."""
-        self.post(kind="stuck", why=why)
+        self.post(kind="stuck", why=language.sentence(why))
         while True:
             self.sleep(1)
 
@@ -79,10 +84,10 @@ class Worker:
                 app = loading.load(Path(RUN))
             await self.bridge.start(app)
         except loading.NotLoaded as problem:
-            self.post(kind="failed", id=id, text=str(problem))
+            self.post(kind="failed", id=id, text=language.sentence(str(problem)))
         except Exception as error:
             traceback.print_exc()
-            self.post(kind="failed", id=id, text=errors.describe(error))
+            self.post(kind="failed", id=id, text=language.sentence(errors.describe(error)))
         else:
             self.post(kind="answer", id=id)
 

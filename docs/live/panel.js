@@ -6,14 +6,21 @@ import { button, make } from "./make.js";
 import { Ended, Python } from "./python.js";
 import { Tab } from "./tab.js";
 import { Wire } from "./wire.js";
+import { inWords, plural } from "./words.js";
 
-const NAMES = ["Tab A", "Tab B"];
+const NAMES = [inWords("Tab A"), inWords("Tab B")];
 const JAR = "tabs"; // the name of the cookies of both
 const TCP_PORT = 5001; // docs/live/main.py has it, too
 const CLASS_WORD = "tulip"; // the same
 const MOST_TEXT = 20_000; // characters of what is printed
-const PLACE = /((?:[\w-]+\/)*[\w-]+\.(?:py|js|html|css)|Pipfile)(?:", line |, line |:)(\d+)/g;
-const SIGNS = { passed: ["✓", "passes"], failed: ["✗", "fails"], skipped: ["–", "not run here"], later: ["·", "not run yet"] };
+const LINE = ["line", inWords("line")].join("|"); // Python says it in English, and a check as the page does
+const PLACE = new RegExp(`((?:[\\w-]+/)*[\\w-]+\\.(?:py|js|html|css)|Pipfile)(?:", line |, (?:${LINE}) |:)(\\d+)`, "g");
+const SIGNS = {
+  passed: ["✓", inWords("passes")],
+  failed: ["✗", inWords("fails")],
+  skipped: ["–", inWords("not run here")],
+  later: ["·", inWords("not run yet")],
+};
 
 // A text whose parts between backquotes are code.
 function withCode(text) {
@@ -49,9 +56,9 @@ export class Panel {
     this.ofCheck = make("div", { class: "of-check" });
     this.desk = { python: this.python, place: this.ofCheck };
     if (this.isDemo) return [this.state, this.stage];
-    this.run = button("Run", () => this.onRun(), { class: "leading" });
-    this.check = button("Check", () => this.onCheck(), { class: "leading" });
-    this.stop = button("Stop", () => this.onStop());
+    this.run = button(inWords("Run"), () => this.onRun(), { class: "leading" });
+    this.check = button(inWords("Check"), () => this.onCheck(), { class: "leading" });
+    this.stop = button(inWords("Stop"), () => this.onStop());
     this.stop.disabled = true;
     const bar = make("div", { class: "bar" }, [this.run, this.check, this.stop, this.state]);
     this.board = new BoardField(this.exercise.sent);
@@ -62,35 +69,41 @@ export class Panel {
   helpElement() {
     const load = make("input", { type: "file", accept: ".zip" });
     load.addEventListener("change", () => this.onLoad(load));
-    const label = make("label", { class: "load" }, ["Load a zip ", load]);
+    const label = make("label", { class: "load" }, [`${inWords("Load a zip")} `, load]);
     this.hints = make("div", { class: "hints", "aria-live": "polite" });
-    this.hint = button("Hint", () => this.onHint());
+    this.hint = button(inWords("Hint"), () => this.onHint());
     this.asking = make("div", { class: "asking", "aria-live": "polite" });
     const buttons = [
       this.hint,
-      button("Show the solution", () => this.onSolution()),
-      button("Start over", () => this.onStartOver()),
-      button("Save as a zip", () => this.files.save()),
+      button(inWords("Show the solution"), () => this.onSolution()),
+      button(inWords("Start over"), () => this.onStartOver()),
+      button(inWords("Save as a zip"), () => this.files.save()),
       label,
     ];
-    const kept = "What you write is kept in this browser, on this machine. Start over clears it. " +
-      `To continue with the zip on your own machine: python3 -m workshop start ${this.exercise.id} --from FILE.zip`;
-    const more = [make("div", { class: "bar" }, buttons), this.asking, make("p", { class: "note" }, kept)];
+    const kept = [
+      inWords("What you write is kept in this browser, on this machine. Start over clears it."),
+      inWords("To continue with the zip on your own machine: {command}", {
+        command: `python3 -m workshop start ${this.exercise.id} --from FILE.zip`,
+      }),
+    ];
+    const note = make("p", { class: "note" }, kept.join(" "));
+    const more = [make("div", { class: "bar" }, buttons), this.asking, note];
     return make("div", { class: "help" }, [this.hints, ...more]);
   }
 
   stageElement() {
-    this.frames = NAMES.map((name) => make("iframe", { title: `${name}, with the app` }));
+    this.frames = NAMES.map((name) => make("iframe", { title: inWords("{name}, with the app", { name }) }));
     const figures = this.frames.map((frame, index) => this.tabElement(frame, index));
     this.wire = new Wire(make, NAMES);
-    this.output = make("pre", { class: "output", tabindex: "0", role: "log", "aria-label": "What the app prints" });
+    const attributes = { tabindex: "0", role: "log", "aria-label": inWords("What the app prints") };
+    this.output = make("pre", { class: "output", ...attributes });
     const stage = make("div", { class: "stage" }, [
       make("div", { class: "tabs" }, figures),
       ...this.signingElements(),
       this.sendingElement(),
-      make("h3", {}, ["On the wire ", make("small", {}, "(simulated connection)")]),
+      make("h3", {}, [`${inWords("On the wire")} `, make("small", {}, inWords("(simulated connection)"))]),
       this.wire.element,
-      make("h3", {}, "Printed"),
+      make("h3", {}, inWords("Printed")),
       this.output,
     ]);
     stage.hidden = true;
@@ -100,8 +113,8 @@ export class Panel {
   tabElement(frame, index) {
     const buttons = [
       // There is no address bar, so from wherever it is: to the app's page.
-      button("Reload", () => this.tabs[index]?.open("/")),
-      button("Drop the connection", () => this.onVanish(index)),
+      button(inWords("Reload"), () => this.tabs[index]?.open("/")),
+      button(inWords("Drop the connection"), () => this.onVanish(index)),
     ];
     const bar = make("div", { class: "bar" }, [make("strong", {}, NAMES[index]), ...buttons]);
     return make("div", { class: "tab" }, [bar, frame]);
@@ -111,10 +124,12 @@ export class Panel {
     const forms = [];
     const { solution } = this.exercise;
     if (solution["websocket.py"].includes("/api/v2/messages")) {
-      forms.push(this.formElement("POST to /api/v2/messages", "from a POST", (text) => this.onPost(text)));
-      forms.push(this.formElement(`A line to TCP port ${TCP_PORT}`, "from TCP", (text) => this.onTcp(text)));
+      const post = inWords("POST to {path}", { path: "/api/v2/messages" });
+      const line = inWords("A line to TCP port {port}", { port: TCP_PORT });
+      forms.push(this.formElement(post, inWords("from a POST"), (text) => this.onPost(text)));
+      forms.push(this.formElement(line, inWords("from TCP"), (text) => this.onTcp(text)));
     }
-    this.power = button("Stop the server", () => this.onPower());
+    this.power = button(inWords("Stop the server"), () => this.onPower());
     return make("div", { class: "sending" }, [make("div", {}, this.power), ...forms]);
   }
 
@@ -123,8 +138,9 @@ export class Panel {
     if (!Object.values(this.exercise.solution).some((text) => text.includes("QUART_CLASS_WORD"))) return [];
     this.isApart = make("input", { type: "checkbox" });
     this.isApart.addEventListener("change", () => this.onApart());
-    const label = make("label", {}, [this.isApart, ` ${NAMES[1]} is another browser, with its own cookies`]);
-    const words = `Here, the class word is \`${CLASS_WORD}\`, by the setting \`QUART_CLASS_WORD\`.`;
+    const other = inWords("{name} is another browser, with its own cookies", { name: NAMES[1] });
+    const label = make("label", {}, [this.isApart, ` ${other}`]);
+    const words = inWords("Here, the class word is `{word}`, by the setting `QUART_CLASS_WORD`.", { word: CLASS_WORD });
     return [make("p", {}, label), make("p", {}, withCode(words))];
   }
 
@@ -141,7 +157,7 @@ export class Panel {
 
   formElement(words, value, send) {
     const input = make("input", { value });
-    const form = make("form", {}, [make("label", {}, [`${words} `, input]), make("button", {}, "Send")]);
+    const form = make("form", {}, [make("label", {}, [`${words} `, input]), make("button", {}, inWords("Send"))]);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       send(input.value);
@@ -157,7 +173,7 @@ export class Panel {
       print: ({ text }) => this.print(text),
       stuck: ({ why }) => this.onStuck(why),
       silent: () => this.onSilent(),
-      checks: ({ number }) => this.say(`Checking: ${number} checks …`),
+      checks: ({ number }) => this.say(plural("Checking: {number} check …", "Checking: {number} checks …", number)),
       running: (message) => {
         this.current = message;
       },
@@ -175,12 +191,12 @@ export class Panel {
   sayLoading(loaded) {
     if (this.isLoaded) return;
     const [now, all] = [Math.min(loaded, this.total), this.total].map((n) => (n / 1e6).toFixed(1));
-    this.say(`Loading Python: ${now} of ${all} MB …`);
+    this.say(inWords("Loading Python: {now} of {all} MB …", { now, all }));
   }
 
   // Say that something cannot be done here, and what to do instead.
   fail(why) {
-    this.say(`${why} On your own machine, use: ${this.command}`);
+    this.say([why, inWords("On your own machine, use: {command}", { command: this.command })].join(" "));
   }
 
   print(text) {
@@ -214,9 +230,11 @@ export class Panel {
     if (headline) parts.push(make("p", { class: "headline" }, headline));
     if (heading) parts.push(make("p", { class: "heading" }, heading));
     for (const line of lines) parts.push(make("p", {}, this.linked(line)));
-    if (test) parts.push(make("p", { class: "note" }, `The test: ${test}`));
-    for (const line of printed) parts.push(make("p", { class: "printed" }, `printed: ${line}`));
-    for (const reason of skipped) parts.push(make("p", { class: "note" }, withCode(`Not checked here: ${reason}`)));
+    if (test) parts.push(make("p", { class: "note" }, inWords("The test: {place}", { place: test })));
+    for (const line of printed) parts.push(make("p", { class: "printed" }, inWords("printed: {line}", { line })));
+    for (const reason of skipped) {
+      parts.push(make("p", { class: "note" }, withCode(inWords("Not checked here: {reason}", { reason }))));
+    }
     this.verdict.replaceChildren(...parts);
     this.verdict.classList.toggle("is-done", isDone);
     this.isTold = true;
@@ -225,7 +243,7 @@ export class Panel {
   // ---- Run
 
   async started() {
-    if (!this.isLoaded) this.say("Loading Python …");
+    if (!this.isLoaded) this.say(inWords("Loading Python …"));
     await this.python.start();
     this.isLoaded = true;
   }
@@ -240,12 +258,12 @@ export class Panel {
     this.output.replaceChildren();
     try {
       await this.started();
-      this.say("Starting the app …");
+      this.say(inWords("Starting the app …"));
       this.isRunning = false;
       await this.python.run(files.all);
       this.wire.clear();
       await this.openTabs();
-      this.say("The app is running.");
+      this.say(inWords("The app is running."));
       this.isRunning = true;
       this.setPower(true);
     } catch (error) {
@@ -271,10 +289,10 @@ export class Panel {
     if (error instanceof Ended || this.isTold) return;
     if (!this.isLoaded) {
       this.python.end();
-      this.fail(`Python could not be loaded (${error.message}).`);
+      this.fail(inWords("Python could not be loaded ({why}).", { why: error.message }));
       return;
     }
-    this.say("The app does not start.");
+    this.say(inWords("The app does not start."));
     this.print(error.message);
     this.results.scrollIntoView?.({ block: "nearest" });
     this.verdict.replaceChildren(make("p", { class: "heading" }, this.linked(error.message)));
@@ -288,13 +306,13 @@ export class Panel {
     this.print(why);
     this.verdict.replaceChildren(make("p", { class: "heading" }, this.linked(why)));
     this.checks.replaceChildren();
-    this.say("The app was stopped.");
+    this.say(inWords("The app was stopped."));
     this.busy(false);
   }
 
   onSilent() {
     if (!this.isChecking) {
-      this.onStuck("The app does not answer: is there a loop without an end, or a call that blocks?");
+      this.onStuck(inWords("The app does not answer: is there a loop without an end, or a call that blocks?"));
       return;
     }
     const [heading, line] = this.current?.otherwise ?? [];
@@ -307,13 +325,13 @@ export class Panel {
     this.isTold = this.isStopped = true;
     this.python.end();
     this.setPower(false);
-    this.say("Stopped.");
+    this.say(inWords("Stopped."));
     this.busy(false);
   }
 
   setPower(isOn) {
     this.isRunning = isOn;
-    this.power.textContent = isOn ? "Stop the server" : "Start the server";
+    this.power.textContent = isOn ? inWords("Stop the server") : inWords("Start the server");
   }
 
   async onPower() {
@@ -322,7 +340,8 @@ export class Panel {
       if (this.isRunning) await this.python.ask({ kind: "halt" });
       else await this.python.run(this.files.all);
       this.setPower(!this.isRunning);
-      this.say(this.isRunning ? "The app is running." : "The server is stopped. The tabs are still open.");
+      const stopped = inWords("The server is stopped. The tabs are still open.");
+      this.say(this.isRunning ? inWords("The app is running.") : stopped);
     } catch (error) {
       this.tell(error);
     }
@@ -333,7 +352,7 @@ export class Panel {
     const tab = this.tabs[index];
     if (!tab) return;
     tab.leave(1006);
-    const words = "This tab has vanished without closing its connection. Reload opens it again.";
+    const words = inWords("This tab has vanished without closing its connection. Reload opens it again.");
     tab.doc.body.replaceChildren(tab.doc.createTextNode(words));
   }
 
@@ -341,7 +360,7 @@ export class Panel {
     const body = new TextEncoder().encode(text);
     try {
       const answer = await this.python.request("/api/v2/messages", { method: "POST", body, jar: JAR });
-      this.say(`The POST was answered with ${answer.status}.`);
+      this.say(inWords("The POST was answered with {status}.", { status: answer.status }));
     } catch (error) {
       this.tell(error);
     }
@@ -350,7 +369,7 @@ export class Panel {
   async onTcp(text) {
     try {
       const { text: answer } = await this.python.ask({ kind: "tcp", port: TCP_PORT, text: `${text}\n` });
-      this.say(answer ? `TCP: ${answer}` : "The line was sent.");
+      this.say(answer ? `TCP: ${answer}` : inWords("The line was sent."));
     } catch (error) {
       if (!(error instanceof Ended)) this.say(`TCP: ${error.message}`);
     }
@@ -368,12 +387,12 @@ export class Panel {
     this.checks.replaceChildren();
     try {
       await this.started();
-      this.say("Checking …");
+      this.say(inWords("Checking …"));
       await this.python.check(this.exercise.id, this.files.all);
-      this.say("Checked.");
+      this.say(inWords("Checked."));
     } catch (error) {
       if (!this.isTold) this.tell(error);
-      else if (!this.isStopped) this.say("Checked.");
+      else if (!this.isStopped) this.say(inWords("Checked."));
     }
     this.isChecking = false;
     closeAll();
@@ -390,7 +409,7 @@ export class Panel {
   }
 
   setStale() {
-    if (this.isRunning) this.say("The app is running, without your last changes: Run starts it again.");
+    if (this.isRunning) this.say(inWords("The app is running, without your last changes: Run starts it again."));
   }
 
   // ---- Help
@@ -410,21 +429,21 @@ export class Panel {
     const buttons = [button(yes, () => {
       close();
       done();
-    }), button("Cancel", close)];
+    }), button(inWords("Cancel"), close)];
     this.asking.replaceChildren(make("p", {}, words), make("div", { class: "bar" }, buttons));
     buttons[0].focus();
   }
 
   onSolution() {
-    const words = "The solution takes the place of your files. Yours are kept, and you can go back to them.";
-    this.ask(words, "Show it", () => {
+    const words = inWords("The solution takes the place of your files. Yours are kept, and you can go back to them.");
+    this.ask(words, inWords("Show it"), () => {
       this.files.showSolution();
       this.offerBack();
     });
   }
 
   offerBack() {
-    const back = button("Back to my files", () => {
+    const back = button(inWords("Back to my files"), () => {
       this.files.bringBack();
       this.asking.replaceChildren();
     });
@@ -432,7 +451,7 @@ export class Panel {
   }
 
   onStartOver() {
-    this.ask("This clears what you wrote here.", "Start over", () => {
+    this.ask(inWords("This clears what you wrote here."), inWords("Start over"), () => {
       this.files.forget();
     });
   }
@@ -440,7 +459,7 @@ export class Panel {
   async onLoad(input) {
     try {
       await this.files.take(input.files[0]);
-      this.say("Your files are loaded.");
+      this.say(inWords("Your files are loaded."));
     } catch (error) {
       this.say(error.message);
     }

@@ -1,5 +1,6 @@
 // Python from the page's side: a worker that serves an app, and checks files.
 import { socketsOf } from "./socket.js";
+import { language } from "./words.js";
 
 const SILENCE = 15_000; // milliseconds without a word from a check: workshop/outcomes.py has it, too
 const SLOW = 10_000; // without an answer from an app that starts
@@ -19,7 +20,9 @@ export class Python {
     if (this.worker) return this.started;
     this.pending = new Map(); // the id of a question to what becomes of it
     this.sockets = new Map(); // the id of a socket to the socket
-    this.worker = new Worker(new URL(`worker.js${this.options}`, import.meta.url), { type: "module" });
+    const address = new URL(`worker.js${this.options}`, import.meta.url);
+    if (language !== "en") address.searchParams.set("language", language);
+    this.worker = new Worker(address, { type: "module" });
     this.started = new Promise((good, bad) => {
       this.onStarted = good;
       this.onDead = bad;

@@ -1,4 +1,5 @@
 // The WebSocket of a tab: it has the surface of the browser's, and leads to the app in the worker.
+import { inWords } from "./words.js";
 
 const LOST = 1006; // the close code where there was no close frame
 const NONE = 1005; // that of a close frame without one
@@ -101,7 +102,7 @@ export function socketsOf(python, tab) {
         const code = message.is_open ? message.code : LOST;
         if (!message.is_open) {
           const status = this.#status || 403;
-          tab.log({ to: "tab", kind: "handshake", data: `refused with status ${status}` });
+          tab.log({ to: "tab", kind: "handshake", data: inWords("refused with status {status}", { status }) });
         } else if (code !== LOST) {
           tab.log({ to: "tab", kind: "close", code, data: message.reason });
         }

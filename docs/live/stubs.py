@@ -13,6 +13,7 @@ import sys
 import time
 
 from docs.live.network import network
+from workshop.language import N_
 
 NAMES = ("hypercorn", "pygments", "uvicorn", "websockets", "werkzeug.serving")
 
@@ -21,7 +22,7 @@ class Anything(Exception):
     """What any name of a stub is: a class that may be caught, called, or subclassed."""
 
     def __init__(self, *arguments, **options):
-        super().__init__("a page has no server of its own: press Run")
+        super().__init__(N_("a page has no server of its own: press Run"))
 
 
 class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):

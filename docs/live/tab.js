@@ -1,4 +1,5 @@
 // A browser's tab: an iframe that shows what the app answers, and whose requests lead to the app.
+import { inWords } from "./words.js";
 
 // The elements of a page that load a file, and the attribute that says which.
 const LOADERS = [["script[src]", "src"], ["link[rel=stylesheet]", "href"], ["img[src]", "src"]];
@@ -55,12 +56,13 @@ export class Tab {
       const leads = REDIRECTS.includes(answer.status) && place !== "";
       if (!leads || redirect !== "follow") return { ...answer, path, leads, isRedirected: count > 0 };
       const next = this.local(place, path);
-      if (next === null) return failure(path, `${path} leads to another site: ${place}`);
+      if (next === null) return failure(path, inWords("{path} leads to another site: {place}", { path, place }));
       path = next;
       const isAsBefore = answer.status > 303 || ["GET", "HEAD"].includes(method);
       if (!isAsBefore) [method, headers, body] = ["GET", [], null];
     }
-    return failure(path, `${path} leads on and on: more than ${MOST_REDIRECTS} redirects`);
+    const number = MOST_REDIRECTS;
+    return failure(path, inWords("{path} leads on and on: more than {number} redirects", { path, number }));
   }
 
   // Close its connections: 1001 is a browser's "going away", 1006 a lost connection.

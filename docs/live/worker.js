@@ -36,12 +36,14 @@ new PerformanceObserver((list) => {
 }).observe({ type: "resource", buffered: true });
 
 async function load() {
+  const language = settings.get("language") ?? "en";
   const zips = [bytes("site.zip"), bytes("workshop.zip")];
+  if (language !== "en") zips.push(bytes(`${language}.zip`)); // the catalogues of what a check says
   zips.forEach((zip) => zip.catch(() => {})); // what fails is told when it is awaited
   const { loadPyodide } = await import(`${base}pyodide.mjs`);
   const py = await loadPyodide({ indexURL: base, packageBaseUrl: base, stdout: say, stderr: say });
   py.FS.writeFile("/site.zip", await zips[0]);
-  py.unpackArchive(await zips[1], "zip", { extractDir: "/w" });
+  for (const zip of zips.slice(1)) py.unpackArchive(await zip, "zip", { extractDir: "/w" });
   self.post_message = (message) => postMessage(message);
   py.runPython(`
 import sys
@@ -54,7 +56,7 @@ def post(**message):
     post_message(to_js(message, dict_converter=Object.fromEntries))
 
 worker = Worker(post)
-worker.start()
+worker.start(${JSON.stringify(language)})
 `);
   return py;
 }

@@ -1,4 +1,5 @@
 // Zips of text files, without a library: to be written they are stored, to be read also inflated.
+import { inWords } from "./words.js";
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
@@ -58,11 +59,11 @@ export async function unzipped(buffer) {
   const view = new DataView(buffer);
   let end = bytes.length - 22;
   while (end >= 0 && view.getUint32(end, true) !== END) end -= 1;
-  if (end < 0) throw new Error("This file is not a zip.");
+  if (end < 0) throw new Error(inWords("This file is not a zip."));
   const files = {};
   let at = view.getUint32(end + 16, true);
   for (let count = view.getUint16(end + 10, true); count > 0; count -= 1) {
-    if (view.getUint32(at, true) !== CENTRAL) throw new Error("This zip is damaged.");
+    if (view.getUint32(at, true) !== CENTRAL) throw new Error(inWords("This zip is damaged."));
     const [method, size] = [view.getUint16(at + 10, true), view.getUint32(at + 20, true)];
     const [path, extra, comment] = [28, 30, 32].map((place) => view.getUint16(at + place, true));
     const local = view.getUint32(at + 42, true);
