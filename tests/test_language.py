@@ -119,12 +119,14 @@ def test_a_sentence_is_translated_by_the_template_that_it_was_made_from(catalogu
         'msgid "{who} sent {what!r}"\nmsgstr "{what!r} kam von {who}"\n\n'
         'msgid "{who} sent {what!r}, and nothing {came}"\nmsgstr "von {who} kam nur {what!r}"\n\n'
         'msgid "{one}: {two}, as in {{x}}"\nmsgstr "{one}: {two}, so wie {{x}}"\n\n'
-        'msgid "arrived"\nmsgstr "angekommen"'
+        'msgid "arrived"\nmsgstr "angekommen"\n\n'
+        'msgid "no `{name}`: {why}"\nmsgstr "kein `{name}`: {why}"'
     )
     assert language.sentence("bob sent 'tea'") == "'tea' kam von bob"
     assert language.sentence("bob sent 'tea', and nothing arrived") == "von bob kam nur 'tea'"
     assert language.sentence("a.py: arrived, as in {x}") == "a.py: angekommen, so wie {x}"
     assert language.sentence("bob received 'tea'") == "bob received 'tea'"
+    assert language.sentence("no `arrived`: arrived") == "kein `arrived`: angekommen"  # code stays
 
 
 @pytest.mark.parametrize(

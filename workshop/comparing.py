@@ -166,7 +166,9 @@ def missing(theirs, line, side, lacking):
     count = "one more line" if len(theirs) == 1 else f"{len(theirs)} more lines"
     telling = [word for word in words if ("." in word and word.strip("_.")) or word in BLOCKS]
     names = f", with {listed(telling)}" if telling else ""
-    return [Place(line, f"has {count} {side} it{names}", len(words))]
+    # One template for each, since {count} has several words.
+    why = f"has {count} after it{names}" if side == "after" else f"has {count} before it{names}"
+    return [Place(line, why, len(words))]
 
 
 def changed(mine, theirs):

@@ -160,8 +160,8 @@ def sentence(text):
     """What a check says, in the language that is used.
 
     Tests say everything in English, with the values filled in, so a template is looked for that the
-    sentence can be made from. A value may be such a sentence, too, or several, one after the other.
-    What has no template stays.
+    sentence can be made from. A value may be such a sentence, too, or several, one after the other,
+    but not if it is code. What has no template stays.
     """
     if not _now.texts or len(text) > LONGEST:
         return text
@@ -181,7 +181,10 @@ def _told(text, depth):
     best, most = text, 0
     for template, parts, size in _now.templates:
         if all(part in text for part in parts) and (values := values_of(template, text)):
-            told = {name: _told(value, depth - 1) for name, value in values.items()}
+            told = {
+                name: (value, 0) if f"`{name}`" in template else _told(value, depth - 1)
+                for name, value in values.items()
+            }
             known = size + sum(count for _value, count in told.values())
             if known >= most:  # of several, the one with more in its values is more specific
                 best, most = fill(_now.texts[template], {one: told[one][0] for one in told}), known
