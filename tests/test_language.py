@@ -93,6 +93,14 @@ def catalogue(tmp_path, monkeypatch):
     return use
 
 
+@pytest.fixture
+def german():
+    """Use German, as after `--language de`."""
+    language.use("de")
+    yield
+    language.use(language.ENGLISH)
+
+
 def test_a_message_is_translated_unless_it_is_missing_empty_or_fuzzy(catalogue):
     catalogue(
         'msgid "tea"\nmsgstr "Tee"\n\nmsgid "milk"\nmsgstr ""\n\n'
@@ -196,6 +204,61 @@ def test_a_page_that_has_changed_since_its_translation_lags_behind(tmp_path, mon
     assert progress(["tea"], {}, path) == (0, True)
 
 
+# The panel of an exercise, in its page
+
+SCRIPTS = sorted([*(ROOT / "docs/_static").glob("*.js"), *(ROOT / "docs/live").glob("*.js")])
+CALL = re.compile(r"\b(?:inWords|plural)\(\s*(\"(?:[^\"\\]|\\.)*\")")
+# Two words beside each other, or one that begins a sentence.
+PROSE = re.compile(r"[A-Za-z]{2,} [a-z]{2,}|^[A-Z][a-z]+\b(?! \$)")
+NO_PROSE = re.compile(
+    r"^(?:Arrow\w+|Escape|Shift|Tab|Authorization|Bearer .*|Content-Type|python3 -m .*)$"
+)
+
+
+@pytest.fixture
+def translated(monkeypatch):
+    """The module that finds the texts of scripts."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import translated
+
+    return translated
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_each_text_of_a_script_is_found_and_in_the_catalogue(script, translated):
+    known = language.of("de", translated.LOCALE)
+    found = [text[0] if isinstance(text, tuple) else text for text in translated.texts_of(script)]
+    assert found == [json.loads(text) for text in CALL.findall(script.read_text(encoding="utf-8"))]
+    assert set(found) <= known.texts.keys() | known.plurals.keys()
+
+
+@pytest.mark.parametrize("name", ["board", "files", "panel", "wire", "zip"])
+def test_what_a_script_of_the_panel_tells_is_among_its_texts(name, translated):
+    from babel.messages.jslexer import tokenize
+
+    script = ROOT / f"docs/live/{name}.js"
+    texts = {part for text in translated.texts_of(script) for part in (text, *text)}
+    tokens = tokenize(script.read_text(encoding="utf-8"))
+    strings = [one.value[1:-1] for one in tokens if one.type in ("string", "template_string")]
+    told = {text for text in strings if PROSE.search(re.sub(r"\$\{.*?\}", "", text))}
+    assert {text for text in told - texts if not NO_PROSE.match(text)} == set()
+
+
+def test_a_page_in_german_gets_the_texts_that_are_translated_and_another_gets_none(
+    translated, german, tmp_path
+):
+    script = tmp_path / "a.js"
+    script.write_text(
+        'inWords("Run"); inWords("Ran"); plural("{number} byte", "{number} bytes", n)'
+    )
+    sent = "- which exercise was checked, and when"
+    words = json.loads(translated.words_for([script], [sent, "Rain"])["data-words"])
+    assert words.pop(sent) == "- welche Übung geprüft wurde, und wann"
+    assert words == {"Run": "Ausführen", "{number} byte": ["{number} Byte", "{number} Bytes"]}
+    language.use(language.ENGLISH)
+    assert translated.words_for([script]) == {}
+
+
 # The command
 
 
@@ -242,14 +305,6 @@ def test_each_text_of_the_command_that_is_marked_is_in_the_catalogue():
 
 
 # What a check says
-
-
-@pytest.fixture
-def german():
-    """Use German, as after `--language de`."""
-    language.use("de")
-    yield
-    language.use(language.ENGLISH)
 
 
 MISTAKES = [

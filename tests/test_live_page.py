@@ -284,6 +284,48 @@ def test_a_learner_runs_edits_and_checks_by_keyboard(live):
     live(look)
 
 
+# Texts as a script of the panel asks for them; two are in no catalogue.
+WORDS = """
+import("/_static/live/words.js").then(({ inWords, plural }) => [
+  plural("{number} byte", "{number} bytes", 2),
+  inWords("a cup of {what}", { what: "tea" }),
+  plural("{number} cup", "{number} cups", 1),
+])
+"""
+
+
+@pytest.mark.thorough
+def test_on_a_german_page_the_panel_and_its_checks_speak_german(live):
+    async def look(browser, address):
+        page = await Page.open(browser, address, "de/03_echo")
+        place = page.place
+        await expect(place).to_contain_text("Was du schreibst, bleibt in diesem Browser")
+        await place.get_by_text("An die Tafel deines Kurses berichten").click()
+        await expect(place).to_contain_text("welche Übung geprüft wurde")
+        exercise = find_exercise("03_echo")
+        mistake = next(one for one in exercise.mistakes if one.name == "forgets the loop")
+        texts = mistake.applied_to(exercise.solution).items()
+        for name, content in texts:
+            await page.set(name, content.decode())
+        words = await page.page.evaluate(WORDS)
+        assert words == ["2 Bytes", "a cup of tea", "1 cup"]  # what is missing stays English
+        await page.press("Prüfen")
+        await page.says("Geprüft.")
+        verdict = place.locator(".verdict")
+        await expect(verdict.locator(".heading")).to_contain_text("Behebe das zuerst: jede Nach")
+        await expect(verdict).to_contain_text("Die Lösung weicht ab bei websocket.py, Zeile")
+        await expect(verdict).to_contain_text("Eine Seite kann den Befehl quart nicht starten")
+        # A place leads to the editor in this language, too.
+        await verdict.get_by_role("button", name="websocket.py, Zeile").first.click()
+        await expect(place.get_by_role("textbox", name="websocket.py")).to_be_focused()
+        await page.press("Ausführen")
+        await page.says("Die App läuft.")
+        await expect(place.locator("thead")).to_contain_text("Von und an")
+        page.is_well(address)
+
+    live(look)
+
+
 @pytest.mark.exhaustive
 def test_tabs_hear_each_other_a_post_and_a_line_and_how_a_server_ends(live):
     async def look(browser, address):
