@@ -20,8 +20,10 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
+BOARD = ROOT / "workshop/board"
 sys.path[:0] = [str(DOCS), str(ROOT)]
 
+from jinja2.ext import babel_extract  # noqa: E402
 from live_page import scripts  # noqa: E402
 from quiz import SCRIPT  # noqa: E402
 from translated import LOCALE, catalogue, texts_of  # noqa: E402
@@ -118,6 +120,13 @@ def problems():
             parts = [tree]
         found += (text for part in parts for text in templates(part) if is_prose(text))
     return found
+
+
+def of_board():
+    """The texts of the board's page: those of its template, and of its script."""
+    with (BOARD / "templates/board.html").open("rb") as file:
+        found = [text for _line, _name, text, _comments in babel_extract(file, CALLS, (), {})]
+    return [*found, *texts_of(BOARD / "static/board.js")]
 
 
 def parts_of(message):
@@ -222,6 +231,7 @@ def catalogues(code):
     made[LOCALE / code / "scripts.po"] = [
         text for path in (SCRIPT, *scripts()) for text in texts_of(path)
     ]
+    made[BOARD / "locale" / code / "board.po"] = of_board()
     steps = [*in_code(DOCS), *of_exercises(), *asked]
     elsewhere |= {part for message in steps if isinstance(message, tuple) for part in message}
     made[folder / "steps.po"] = [text for text in steps if text not in elsewhere]
@@ -304,7 +314,8 @@ def check(code):
     stale = [
         path for path, text in made.items() if not path.is_file() or path.read_text("utf-8") != text
     ]
-    present = {path for folder in (language.LOCALE, LOCALE) for path in folder.glob(f"{code}/*.po")}
+    folders = (language.LOCALE, LOCALE, BOARD / "locale")
+    present = {path for folder in folders for path in folder.glob(f"{code}/*.po")}
     stale += sorted(present - set(made))
     for path in stale:
         name = path.relative_to(ROOT).as_posix()

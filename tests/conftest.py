@@ -26,6 +26,7 @@ from repo import (
 )
 
 from harness.needs import pytest_itemcollected, pytest_terminal_summary, register_markers
+from workshop import language
 from workshop.steps import find_exercise
 
 START_SECONDS = 30
@@ -209,6 +210,14 @@ def redis_url(start):
     redis = start(command, "--port", port, "--bind", "127.0.0.1", "--save", "")
     redis.wait_for("Ready to accept connections")
     return f"redis://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def german():
+    """Use German, as after `--language de`."""
+    language.use("de")
+    yield
+    language.use(language.ENGLISH)
 
 
 @pytest.fixture(scope="session")

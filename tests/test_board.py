@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import html
 import http.client
 import inspect
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -24,7 +26,7 @@ from repo import ROOT, STEPS, Learner, copy_repository, free_port
 from harness.browser import NO_BROWSER, launch
 from harness.live_server import LiveServer
 from harness.missing import missing
-from workshop import machine, reporting
+from workshop import language, machine, reporting
 from workshop.board import exercises, lessons, saving
 from workshop.board.app import ATTEMPTS, POLICY, Board, create_app
 from workshop.board.connections import PER_ADDRESS
@@ -40,6 +42,8 @@ CODE = "K7M2QX"
 ECHO = "a message comes back with echo in front"
 ORDER = "every message comes back in order"
 WAIT = 20  # seconds for what should take a moment
+ORDER_IN_GERMAN = "jede Nachricht kommt zurück, der Reihe nach"
+WORDS = re.compile(r'data-words="(.*?)"')  # as JSON, of which quotes are escaped
 READABLE = 16  # pixels of 720: a letter that can be read from six times the picture's height
 
 
@@ -100,6 +104,33 @@ async def test_the_page_has_the_content_security_policy_of_step_7(client):
     for path in ("/", "/static/board.js", "/nowhere", "/api/state"):
         response = await client.get(path)
         assert response.headers["Content-Security-Policy"] == POLICY, path
+
+
+@pytest.mark.asyncio
+async def test_the_board_speaks_the_language_of_the_command_that_serves_it(german):
+    board = Board(CODE)
+    client = create_app(board).test_client()
+    page = await (await client.get("/")).get_data(as_text=True)
+    words = json.loads(html.unescape(WORDS.search(page)[1]))
+    assert '<html lang="de">' in page and "<h1>Tafel des Kurses</h1>" in page
+    assert words["No check fails."] == "Alle Checks sind bestanden."
+    _, token = board.learners.join()
+    board.learners.report(token, a_report("03_echo", failed=[ORDER]))
+    state = await (await client.get(f"/api/state?code={CODE}")).get_json()
+    assert state["exercises"][0]["title"] == "Aufbau"
+    (row,), (most,) = state["rows"], state["most"]
+    assert (row["name"], row["exercises"]["03_echo"]["first"]) == ("Nummer 1", ORDER_IN_GERMAN)
+    assert (most["check"], most["mistake"]) == (ORDER_IN_GERMAN, "vergisst die Schleife")
+    assert board.learners.rows[1]["exercises"]["03_echo"]["first"] == ORDER  # what is saved
+    answer = await client.post("/api/join", data=json.dumps({"code": "no"}))
+    assert await answer.get_json() == {"problem": "der Code ist falsch"}
+
+
+@pytest.mark.asyncio
+async def test_in_english_the_page_needs_no_catalogue(client):
+    page = await (await client.get("/")).get_data(as_text=True)
+    assert '<html lang="en">' in page and WORDS.search(page)[1] == "{}"
+    assert "<h1>Class board</h1>" in page
 
 
 # ---- What a report holds
@@ -721,6 +752,7 @@ def test_the_page_works_in_a_browser(served, tmp_path):
     async def look(browser):  # one browser, since to start it takes long
         await thirty_rows_can_be_read_from_the_last_row_and_fit_a_phone(browser, full)
         await a_page_asks_for_the_code_and_is_live_even_after_a_sleep(browser, served, tmp_path)
+        await a_page_in_german_is_german_all_over(browser)
 
     try:
         in_browser(look)
@@ -762,6 +794,21 @@ async def a_page_asks_for_the_code_and_is_live_even_after_a_sleep(browser, serve
     assert [runs for _, runs, _ in await page.evaluate("seen")] == [0, 1, 1, 2]
     await asyncio.to_thread(reporting.tell, "leave", {}, folder)
     await expect(row).to_have_count(0)
+
+
+async def a_page_in_german_is_german_all_over(browser):
+    language.use("de")
+    german = Served(a_class(3))
+    try:
+        page = await open_board(browser, german.page)
+        await expect(page.get_by_role("status")).to_have_text("Verbunden")
+        shown = await page.locator("body").inner_text()
+        assert "Zum Mitmachen: python3" in shown and "Hände oben: learner with" in shown
+        assert "(3 Echo, 1 Person)" in shown and "Oft: " in shown and "Checks bestanden" in shown
+        assert page.problems == []
+    finally:
+        german.server.stop()
+        language.use(language.ENGLISH)
 
 
 # ---- With a board in a process of its own

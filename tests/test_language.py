@@ -15,7 +15,7 @@ from workshop.outcomes import Check
 from workshop.steps import all_exercises, find_exercise
 from workshop.verdict import Verdict
 
-PATHS = sorted([*(ROOT / "docs/locale").rglob("*.po"), *language.LOCALE.rglob("*.po")])
+PATHS = sorted([*(ROOT / "docs/locale").rglob("*.po"), *(ROOT / "workshop").rglob("*.po")])
 TRANSLATED_STEPS = 3
 # That German does not have; none may be left in a sentence.
 ENGLISH_WORDS = re.compile(r"\b(?:the|is|are|it|should|does|needs|and|with|after|to|of|by)\b")
@@ -91,14 +91,6 @@ def catalogue(tmp_path, monkeypatch):
         language._told.cache_clear()
 
     return use
-
-
-@pytest.fixture
-def german():
-    """Use German, as after `--language de`."""
-    language.use("de")
-    yield
-    language.use(language.ENGLISH)
 
 
 def test_a_message_is_translated_unless_it_is_missing_empty_or_fuzzy(catalogue):
@@ -206,7 +198,9 @@ def test_a_page_that_has_changed_since_its_translation_lags_behind(tmp_path, mon
 
 # The panel of an exercise, in its page
 
-SCRIPTS = sorted([*(ROOT / "docs/_static").glob("*.js"), *(ROOT / "docs/live").glob("*.js")])
+BOARD = ROOT / "workshop/board"  # whose page has a catalogue of its own
+PATTERNS = ("docs/_static/*.js", "docs/live/*.js", "workshop/board/static/*.js")
+SCRIPTS = [path for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
 CALL = re.compile(r"\b(?:inWords|plural)\(\s*(\"(?:[^\"\\]|\\.)*\")")
 # Two words beside each other, or one that begins a sentence.
 PROSE = re.compile(r"[A-Za-z]{2,} [a-z]{2,}|^[A-Z][a-z]+\b(?! \$)")
@@ -224,9 +218,10 @@ def translated(monkeypatch):
     return translated
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parts[-2]}-{path.stem}")
 def test_each_text_of_a_script_is_found_and_in_the_catalogue(script, translated):
-    known = language.of("de", translated.LOCALE)
+    is_boards = BOARD in script.parents
+    known = language.of("de", BOARD / "locale" if is_boards else translated.LOCALE)
     found = [text[0] if isinstance(text, tuple) else text for text in translated.texts_of(script)]
     assert found == [json.loads(text) for text in CALL.findall(script.read_text(encoding="utf-8"))]
     assert set(found) <= known.texts.keys() | known.plurals.keys()

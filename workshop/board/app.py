@@ -10,13 +10,17 @@ import re
 import secrets
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 from quart import Quart, abort, has_request_context, render_template, request, websocket
 
+from workshop import language
 from workshop.board import exercises
 from workshop.board.learners import Learners, Refused, shown
 from workshop.board.lessons import Log, doors
+from workshop.language import _, sentence
 
+LOCALE = Path(__file__).with_name("locale")  # what the page says, in other languages
 REPORT_SIZE = 16_384  # bytes; the longest report takes less than half
 # A page of the docs may send these, wherever it comes from: each needs the code or a token.
 FROM_ANYWHERE = {f"/api/{what}" for what in ("join", "report", "hand", "leave")}
@@ -47,7 +51,18 @@ class Board:
     def changed(self, row):
         """Keep a row that has changed, and tell all pages."""
         self.save(row)
-        self.log.append(json.dumps({"row": shown(row), "most": self.learners.most_failed()}))
+        self.log.append(json.dumps({"row": told(row), "most": self.most_failed()}))
+
+    def most_failed(self):
+        """The checks to fix first for most, each with its common mistake, as a page shows them."""
+        return [
+            {
+                **one,
+                "check": sentence(one["check"]),
+                "mistake": _(one["mistake"]).replace("`", ""),
+            }
+            for one in self.learners.most_failed()
+        ]
 
     def state(self):
         """All that a page shows, and where it continues from there."""
@@ -55,13 +70,27 @@ class Board:
             **{"log": self.log.name, "last": self.log.last},
             "join": f"python3 -m workshop join {self.address} {self.code}",
             "exercises": exercises.described(),
-            "rows": [shown(row) for row in self.learners.rows.values()],
-            "most": self.learners.most_failed(),
+            "rows": [told(row) for row in self.learners.rows.values()],
+            "most": self.most_failed(),
         }
+
+
+def told(row):
+    """A row as a page shows it, with its checks in the language that is used."""
+    found = row.get("exercises", {}).items()
+    named = {name: {**one, "first": one["first"] and sentence(one["first"])} for name, one in found}
+    return shown(row) if row.get("left") else {**shown(row), "exercises": named}
+
+
+def texts():
+    """What the page says, in the language that is used: English texts to others, or their forms."""
+    known = language.of(language.code, LOCALE)
+    return {**known.texts, **known.plurals}
 
 
 def create_app(board, origins=""):
     """The app of a board; pages of these origins may use it, and those of this machine."""
+    words, code = texts(), language.code
     app = Quart(__name__)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
     app.config["MAX_CONTENT_LENGTH"] = REPORT_SIZE
@@ -93,7 +122,7 @@ def create_app(board, origins=""):
 
     @app.errorhandler(Refused)
     async def refused(problem):
-        return {"problem": str(problem)}, problem.status
+        return {"problem": sentence(str(problem))}, problem.status
 
     def require_code(code, address):
         """Refuse a wrong code, and any code after too many wrong ones from the same address."""
@@ -117,9 +146,12 @@ def create_app(board, origins=""):
     def token():
         return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
+    def in_words(text):
+        return words.get(text, text)
+
     @app.get("/")
     async def index():
-        return await render_template("board.html")
+        return await render_template("board.html", _=in_words, words=words, code=code)
 
     @app.get("/api/state")
     async def state():

@@ -2,12 +2,13 @@
 
 from functools import cache
 
+from workshop.language import N_, _
 from workshop.steps import TEST, all_exercises
 
 # What `check` fails with if the tests themselves can't be run or don't finish.
 OF_THE_RUN = ("there are tests to run", "the tests can be read", "the tests run to their end")
 
-UNKNOWN = "a check of another version of the workshop"
+UNKNOWN = N_("a check of another version of the workshop")
 
 
 @cache
@@ -22,7 +23,7 @@ def described():
         {
             "id": exercise.id,
             "number": f"{exercise.number}{'+' if exercise.is_challenge else ''}",
-            "title": exercise.title,
+            "title": _(exercise.title),
         }
         for exercise in known().values()
     ]
@@ -59,6 +60,6 @@ def mistake(exercise_id, check):
     while exercise:
         named = [mistake for mistake in exercise.mistakes if test in mistake.fails]
         for one in sorted(named, key=lambda one: one.fails.index(test)):
-            return one.name.replace("`", ""), " ".join(one.says.split())
+            return one.name, " ".join(one.says.split())
         exercise = exercise.previous
     return "", ""

@@ -12,6 +12,7 @@ from collections import Counter
 
 from workshop.board import exercises
 from workshop.board.lessons import doors
+from workshop.language import _
 
 MOST_LEARNERS = 200
 LONGEST_NAME = 24  # characters
@@ -68,8 +69,9 @@ class Learners:
             raise Refused(409, "somebody else has this name: choose another one")
         token = secrets.token_urlsafe(24)
         self.last += 1
+        numbered = _("Learner {number}").format(number=self.last)
         row = {
-            **{"learner": self.last, "name": name or f"Learner {self.last}", "joined": time.time()},
+            **{"learner": self.last, "name": name or numbered, "joined": time.time()},
             **{"exercise": None, "exercises": {}, "hand": None},
             **{"token": hashed(token), "reports": []},
         }

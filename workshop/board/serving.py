@@ -7,6 +7,7 @@ import sys
 
 from workshop import serving
 from workshop.board import saving
+from workshop.language import _
 
 FIRST_PORT = 5050
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # none that looks like another one
@@ -54,11 +55,11 @@ class Session:
                 self.file.add(row)
             except OSError as error:
                 self.file = None
-                print(
-                    f"{self.save.name} cannot be written to any more ({error.strerror}): "
-                    "the board continues, in memory only.",
-                    file=sys.stderr,
+                words = _(
+                    "{file} cannot be written to any more ({why}): "
+                    "the board continues, in memory only."
                 )
+                print(words.format(file=self.save.name, why=error.strerror), file=sys.stderr)
 
     def serve(self, announce):
         """Serve the board until Ctrl-C; `announce` is called once it listens."""

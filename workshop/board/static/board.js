@@ -9,6 +9,8 @@ const head = document.querySelector("#head");
 const body = document.querySelector("#rows");
 const empty = document.querySelector("#empty");
 
+// What of the texts is translated, which the page has.
+const words = JSON.parse(document.currentScript.dataset.words);
 const TICK = 5000; // milliseconds
 let code = location.hash.slice(1);
 let exercises = [];
@@ -24,6 +26,20 @@ function element(name, text = "", className = "") {
   made.textContent = text;
   made.className = className;
   return made;
+}
+
+function filled(text, values) {
+  return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+// A text in the language of the page, with its values.
+function inWords(text, values = {}) {
+  return filled(words[text] ?? text, values);
+}
+
+// The form of a text for a number, which is its value {number}.
+function plural(one, many, number) {
+  return filled((words[one] ?? [one, many]).at(number === 1 ? 0 : -1), {number});
 }
 
 function say(text) {
@@ -42,10 +58,10 @@ function cell(exercise, row) {
   if (isHere) made.setAttribute("aria-current", "true");
   if (!found) return made;
   if (found.done && !found.failed) {
-    made.append(element("span", "✓", "done"), element("span", " done", "hidden"));
+    made.append(element("span", "✓", "done"), element("span", ` ${inWords("done")}`, "hidden"));
   } else {
     made.append(element("span", `${found.passed}/${found.passed + found.failed}`, "failing"));
-    made.append(element("span", " checks pass", "hidden"));
+    made.append(element("span", ` ${inWords("checks pass")}`, "hidden"));
   }
   return made;
 }
@@ -57,7 +73,7 @@ function rowElement(row) {
   made.dataset.runs = Object.values(row.exercises).reduce((sum, each) => sum + each.runs, 0);
   const name = element("th", row.name, "name");
   name.scope = "row";
-  if (row.hand) name.prepend(element("span", "hand up", "badge"), " ");
+  if (row.hand) name.prepend(element("span", inWords("hand up"), "badge"), " ");
   made.append(name, ...exercises.map((exercise) => cell(exercise, row)));
   made.append(element("td", found.first ?? "", "first"));
   made.append(element("td", found.first ? clock(found.since) : ""));
@@ -79,7 +95,8 @@ function showRow(row) {
 
 function showHands() {
   const up = [...rows.values()].filter((row) => row.hand).sort((a, b) => a.hand - b.hand);
-  const text = up.length ? `Hands up: ${up.map((row) => row.name).join(", ")}` : "";
+  const names = up.map((row) => row.name).join(", ");
+  const text = names && inWords("Hands up: {names}", {names});
   if (hands.textContent !== text) hands.textContent = text;
   empty.hidden = rows.size > 0;
   // More rows, smaller letters: see the style sheet.
@@ -90,15 +107,15 @@ function showMost(checks) {
   const items = checks.map((each) => {
     const item = element("li");
     const {number, title} = exercises.find((exercise) => exercise.id === each.exercise);
-    const who = each.learners === 1 ? "1 learner" : `${each.learners} learners`;
+    const who = plural("{number} learner", "{number} learners", each.learners);
     item.append(element("strong", each.check), ` (${number} ${title}, ${who})`);
     if (each.mistake) {
-      item.append(element("span", `Often: ${each.mistake}. `, "mistake"));
+      item.append(element("span", inWords("Often: {mistake}. ", each), "mistake"));
       item.lastChild.append(element("q", each.says));
     }
     return item;
   });
-  if (!items.length) items.push(element("li", "No check fails."));
+  if (!items.length) items.push(element("li", inWords("No check fails.")));
   most.replaceChildren(...items);
 }
 
@@ -118,7 +135,7 @@ function showAll(all) {
   all.rows.forEach(showRow);
   showMost(all.most);
   showHands();
-  join.textContent = `To join: ${all.join}`;
+  join.textContent = inWords("To join: {command}", {command: all.join});
   form.hidden = true;
   board.hidden = false;
 }
@@ -137,7 +154,7 @@ function take(frame) {
     start();
   } else {
     tries = 0;
-    say("Connected");
+    say(inWords("Connected"));
   }
 }
 
@@ -148,7 +165,7 @@ async function start() {
   } catch {
     return comeBack(start);
   }
-  if (response.status === 403) return ask("The class code is wrong.");
+  if (response.status === 403) return ask(inWords("The class code is wrong."));
   if (!response.ok) return comeBack(start);
   showAll(await response.json());
   connect();
@@ -165,7 +182,7 @@ function connect() {
 }
 
 function comeBack(how) {
-  say("Disconnected: connecting again…");
+  say(inWords("Disconnected: connecting again…"));
   // Back-off and jitter, as in step 6.
   const seconds = Math.min(5, 2 ** tries);
   tries += 1;
@@ -173,7 +190,7 @@ function comeBack(how) {
 }
 
 function ask(problem) {
-  say(code ? problem : "The board needs the class code.");
+  say(code ? problem : inWords("The board needs the class code."));
   form.hidden = false;
   board.hidden = true;
   codeInput.focus();
