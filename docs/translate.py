@@ -62,6 +62,8 @@ VALUES = (
     " and ",
     "coroutine {name} was never awaited",
 )
+# Of workshop/verdict.py, where they are marked: pages show what it said, as it was captured.
+CAPTURED = ("Fix this first: {check}", "The browser's console says: {words}")
 NO_PROSE = re.compile(
     r"\\|\(\?|[a-z]\|[A-Za-z]|\[\^|\.\*|://|^ ?--|^/api|\.json$|\n\w|^<link|^<script s"
     r"|^[A-Z][a-z]+(?: [a-z]+)+$|\.gone|\(f['\"]"
@@ -107,7 +109,7 @@ def of_command():
 
     helps = [helping.written(*one) for one in helping.texts(main_group)]
     helps += [fault.__doc__ for fault in FAULTS.values()]
-    return [*helps, *in_code(language.LOCALE.parent), *problems()]
+    return [*helps, *in_code(language.LOCALE.parent)]
 
 
 def problems():
@@ -155,7 +157,7 @@ def in_checks():
     paths = [ROOT / name for name in TELLING]
     for step in all_steps()[:TRANSLATED_STEPS]:
         paths += sorted([*step.glob("tests/test_*.py"), *step.glob("challenges/*/tests/test_*.py")])
-    found = list(VALUES)
+    found = [*VALUES, *CAPTURED]
     for path in paths:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         parts = [tree]
@@ -225,7 +227,9 @@ def catalogues(code):
     made = {catalogue(code, page): found for page, found in pages.items()}
     folder = language.LOCALE / code
     made[folder / "command.po"] = command = of_command()
-    made[folder / "checks.po"] = in_checks()
+    made[folder / "checks.po"] = checks = in_checks()
+    said = {part for message in [*command, *checks] for part in parts_of(message)}
+    made[folder / "problems.po"] = [text for text in problems() if text not in said]
     elsewhere = {part for message in command for part in parts_of(message)}
     # Apart, since most are so short that a sentence of a check could have them as a value.
     made[LOCALE / code / "scripts.po"] = [

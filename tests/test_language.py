@@ -114,18 +114,29 @@ def test_a_number_chooses_the_form(catalogue):
     assert [language.plural("{n} pot", "{n} pots", n) for n in (1, 2)] == ["{n} pot", "{n} pots"]
 
 
+def test_a_text_that_the_command_fills_in_is_not_looked_for_in_what_a_check_says(tmp_path):
+    (tmp_path / "xx").mkdir()
+    text = 'msgid ""\nmsgstr ""\n\nmsgid "{one} of {two}"\nmsgstr "{one} von {two}"\n'
+    for name in ("command", "checks"):
+        (tmp_path / f"xx/{name}.po").write_text(text, encoding="utf-8")
+        assert language.of("xx", tmp_path).sentences == ("{one} of {two}",) * (name == "checks")
+
+
 def test_a_sentence_is_translated_by_the_template_that_it_was_made_from(catalogue):
     catalogue(
         'msgid "{who} sent {what!r}"\nmsgstr "{what!r} kam von {who}"\n\n'
         'msgid "{who} sent {what!r}, and nothing {came}"\nmsgstr "von {who} kam nur {what!r}"\n\n'
         'msgid "{one}: {two}, as in {{x}}"\nmsgstr "{one}: {two}, so wie {{x}}"\n\n'
         'msgid "arrived"\nmsgstr "angekommen"\n\n'
-        'msgid "no `{name}`: {why}"\nmsgstr "kein `{name}`: {why}"'
+        'msgid "no `{name}`: {why}"\nmsgstr "kein `{name}`: {why}"\n\n'
+        'msgid " and "\nmsgstr " und "'
     )
     assert language.sentence("bob sent 'tea'") == "'tea' kam von bob"
     assert language.sentence("bob sent 'tea', and nothing arrived") == "von bob kam nur 'tea'"
     assert language.sentence("a.py: arrived, as in {x}") == "a.py: angekommen, so wie {x}"
     assert language.sentence("bob received 'tea'") == "bob received 'tea'"
+    assert language.sentence("tea and milk arrived") == "tea and milk arrived"  # no mixture
+    assert language.named("arrived (again)") == "angekommen (again)"
     assert language.sentence("no `arrived`: arrived") == "kein `arrived`: angekommen"  # code stays
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 ENGLISH = "en"
 LOCALE = Path(__file__).with_name("locale")
 VARIABLE = "WORKSHOP_LANGUAGE"
+MARKED = ("command", "steps")  # files of texts that are marked in the code: no sentence has one
 SYSTEM = ("LC_ALL", "LC_MESSAGES", "LANG")  # in the order in which a system reads them
 LINE = re.compile(r'(?:(msgid|msgid_plural|msgstr(?:\[(\d)\])?) )?(".*")')
 # A value in a template, such as {name}; doubled braces are those of the text.
@@ -29,6 +30,7 @@ JOINTS = re.compile(r"`[^`]*`|(: |; |, | and | \(|(?<=`) )")  # between sentence
 CLAUSE = r"((?:: |; |, | \(| after | and | in | again| The | A ).*?|)"  # how one begins
 NAME = r"(\S* ?|'.*?'|\".*?\")"
 LONGEST = 3000  # characters of a sentence that a template is looked for
+A_WORD = 0.5  # counts so much, since nothing is told in this language by an "and" alone
 SHORT = 10  # characters of a template, with which it could mean anything
 
 
@@ -76,14 +78,15 @@ class Catalogue:
     texts: dict
     plurals: dict
     form: object = int  # the number of the plural form for a number
+    sentences: tuple[str, ...] = ()  # those that are looked for in what is said
 
     @functools.cached_property
     def templates(self):
-        """The texts with values in them, each with its other parts and how long these are.
+        """The sentences with values in them, each with its other parts and how long these are.
 
         Those with the longest parts come first.
         """
-        found = [text for text in self.texts if any(map(is_value, VALUE.split(text)))]
+        found = [text for text in self.sentences if any(map(is_value, VALUE.split(text)))]
         parts = [(text, [part for part in literals(text) if part]) for text in found]
         sized = [(text, one, sum(map(len, one))) for text, one in parts]
         return sorted(sized, key=lambda each: -each[2])
@@ -102,7 +105,7 @@ def literals(template):
 
 def of(language, folder=LOCALE):
     """The catalogue of a language, from all files of its folder."""
-    texts, plurals, form = {}, {}, int
+    texts, plurals, form, sentences = {}, {}, int, []
     for path in sorted((folder / language).glob("*.po")):
         for message in read(path):
             if not message.msgid:
@@ -112,7 +115,8 @@ def of(language, folder=LOCALE):
                 plurals[message.msgid] = message.strings
             elif message.is_translated:
                 texts[message.msgid] = message.strings[0]
-    return Catalogue(texts, plurals, form)
+                sentences += [] if path.stem in MARKED else [message.msgid]
+    return Catalogue(texts, plurals, form, tuple(sentences))
 
 
 _NOTHING = Catalogue({}, {})
@@ -171,11 +175,17 @@ def sentence(text):
     return _told(text, DEEPEST)[0]
 
 
+def named(check):
+    """The name of a check in the language that is used; a case in parentheses stays."""
+    words, space, case = check.partition(" (")
+    return _(words) + space + case
+
+
 @functools.cache
 def _told(text, depth):
     """A sentence in the language that is used, and how many of its characters have a template."""
     if found := _now.texts.get(text):
-        return found, len(text)
+        return found, len(text) if " " in text.strip() else A_WORD
     if not depth or " " not in text:
         return text, 0
     best, most = text, 0
@@ -194,7 +204,7 @@ def _told(text, depth):
                 (one, known), (other, more) = (
                     _told(part, depth - 1) for part in (text[:place], text[place:])
                 )
-                if known + more > most:
+                if known + more > max(most, A_WORD):
                     best, most = one + other, known + more
     return best, most
 

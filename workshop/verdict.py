@@ -8,7 +8,7 @@ import re
 from collections import Counter
 
 from workshop import comparing
-from workshop.language import _, plural, sentence
+from workshop.language import _, named, plural, sentence
 
 MOST_LINES = 20  # of what an app prints
 # As the browser's console says of an address, and not of a script.
@@ -44,7 +44,7 @@ class Verdict:
         lines = self.of_parts(group if isinstance(group, int) else len(self.parts))
         self.counts.setdefault(group, Counter())[check.outcome] += 1
         if group == "own" or check.outcome == "failed":
-            lines.append((check.outcome, sentence(check.words)))
+            lines.append((check.outcome, named(check.words)))
         for line in check.printed.splitlines():
             self.printed.setdefault(PORT.sub("", line), line)
         if check.outcome == "failed":
@@ -167,4 +167,4 @@ class Verdict:
         lines += [says.format(words=words) for words in others]
         if self.project:
             lines += map(sentence, comparing.places(self.project, self.exercise))
-        return _("Fix this first: {check}").format(check=sentence(first.words)), lines
+        return _("Fix this first: {check}").format(check=named(first.words)), lines

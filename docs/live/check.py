@@ -13,7 +13,7 @@ from pathlib import Path
 from docs.live import loop, network
 from harness import patience as harness_patience
 from harness import sign_in
-from workshop.language import N_, _, sentence
+from workshop.language import N_, _, named, sentence
 from workshop.outcomes import DEADLINE, END_OF_PYTHON, PATIENCE, Check, Teller, no_end, words_of
 from workshop.reporting import made_of
 from workshop.steps import ROOT, find_exercise
@@ -105,7 +105,7 @@ class PageTeller(Teller):
 
     def ending(self, words, why):
         """The sentence of a check that doesn't finish."""
-        heading = _("Fix this first: {check}").format(check=sentence(words))
+        heading = _("Fix this first: {check}").format(check=named(words))
         return [heading, sentence(why)] if not self.verdict.failed else []
 
     def end(self, why=""):

@@ -18,7 +18,7 @@ from workshop import language
 from workshop.board import exercises
 from workshop.board.learners import Learners, Refused, shown
 from workshop.board.lessons import Log, doors
-from workshop.language import _, sentence
+from workshop.language import _, named, sentence
 
 LOCALE = Path(__file__).with_name("locale")  # what the page says, in other languages
 REPORT_SIZE = 16_384  # bytes; the longest report takes less than half
@@ -58,7 +58,7 @@ class Board:
         return [
             {
                 **one,
-                "check": sentence(one["check"]),
+                "check": named(one["check"]),
                 "mistake": _(one["mistake"]).replace("`", ""),
             }
             for one in self.learners.most_failed()
@@ -78,8 +78,8 @@ class Board:
 def told(row):
     """A row as a page shows it, with its checks in the language that is used."""
     found = row.get("exercises", {}).items()
-    named = {name: {**one, "first": one["first"] and sentence(one["first"])} for name, one in found}
-    return shown(row) if row.get("left") else {**shown(row), "exercises": named}
+    in_words = {name: {**one, "first": one["first"] and named(one["first"])} for name, one in found}
+    return shown(row) if row.get("left") else {**shown(row), "exercises": in_words}
 
 
 def texts():
