@@ -29,6 +29,7 @@ from quiz import SCRIPT  # noqa: E402
 from translated import LOCALE, catalogue, texts_of  # noqa: E402
 
 from workshop import language  # noqa: E402
+from workshop.labs import all_labs  # noqa: E402
 from workshop.outcomes import words_of  # noqa: E402
 from workshop.steps import all_exercises, all_steps  # noqa: E402
 
@@ -149,6 +150,16 @@ def of_exercises():
     return found
 
 
+def of_labs():
+    """What the command tells of the labs."""
+    found = []
+    for lab in all_labs():
+        found += [lab.title, lab.complaint, lab.note, *(each["do"] for each in lab.tries)]
+        found += [lab.solution[part] for part in ("cause", "repair", "prevent")]
+        found += lab.solution["shows"].values()
+    return list(filter(None, found))
+
+
 def in_checks():
     """The sentences that checks of the first steps can say, as templates, and the checks' names.
 
@@ -236,7 +247,7 @@ def catalogues(code):
         text for path in (SCRIPT, *scripts()) for text in texts_of(path)
     ]
     made[BOARD / "locale" / code / "board.po"] = of_board()
-    steps = [*in_code(DOCS), *of_exercises(), *asked]
+    steps = [*in_code(DOCS), *of_exercises(), *of_labs(), *asked]
     elsewhere |= {part for message in steps if isinstance(message, tuple) for part in message}
     made[folder / "steps.po"] = [text for text in steps if text not in elsewhere]
     return {path: list(dict.fromkeys(messages)) for path, messages in made.items()}

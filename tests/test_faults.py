@@ -164,6 +164,16 @@ def test_step_7_holds(fault, workshop):
     assert "LOST" not in output
 
 
+@pytest.mark.thorough
+def test_a_fault_is_told_in_german(workshop):
+    code, output = workshop("fault", "vanish", "5", env={"WORKSHOP_LANGUAGE": "de"}).end()
+    assert code == 0, output
+    assert_seen(output, [("Server-Speicher, am Ende", r"\d+ MB → \d+ MB"), ("Ziel", "ws://")])
+    assert_seen(output, [("schließt TCP und sonst nichts", r"vergessen nach [\d.]+ m?s")])
+    left = re.findall(r"\b(?:the|after|client is|memory|nothing)\b", output)
+    assert left == [], output
+
+
 def test_a_server_that_runs_already_is_played_against_and_goes_on(workshop):
     port = free_port()
     server = workshop("run", "5", "--port", port, env={"QUART_TCP_PORT": "0"})

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from harness import inprocess
 from harness.live_server import LiveServer
 from harness.patience import PatienceWithAnother, within
-from workshop import labs
+from workshop import labs, language
 from workshop.cli import main_group
 from workshop.labs import users
 from workshop.labs.stage import Stage, played
@@ -326,6 +326,24 @@ def test_solve_tells_the_cause_the_change_and_what_shows_it(lab):
     for change in lab.changes:
         for line in change["replace"].strip().splitlines():
             assert line in output
+
+
+def test_all_that_the_command_tells_of_a_lab_is_in_german(german):
+    for lab in LABS:
+        texts = [
+            lab.title,
+            lab.complaint,
+            *filter(None, [lab.note]),
+            *lab.solution["shows"].values(),
+        ]
+        texts += [each["do"] for each in lab.tries]
+        texts += [lab.solution[part] for part in ("cause", "repair", "prevent")]
+        assert [text for text in texts if language._(text) == text] == []
+    assert [tool for tool in labs.TOOLS.values() if language._(tool) == tool] == []
+    code, output = run(LABS[0].number, "--solve")
+    assert code == 0
+    assert output.startswith(f"Lab 1: {language._(LABS[0].title)}: die Lösung\n")
+    assert " ".join(language._(LABS[0].solution["repair"]).split()) in " ".join(output.split())
 
 
 @pytest.mark.parametrize(

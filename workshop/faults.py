@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 
 from workshop import serving, steps
 from workshop.lab import GONE, HOST, LONGEST, MB, WORD, Bad, CannotPlay, Good, Lab, frame, ms, until
+from workshop.language import _, plural
 
 REFUSAL = "abort(403)"  # with which steps from 7 on refuse a page of another origin
 
@@ -34,11 +35,13 @@ def play(name, target, tell, progress, is_unchecked=False, **limits):
             lines = len(server.lines)
             asyncio.run(_play(fault, limits, Lab(server.port, tell, progress)))
             said = [text for line in server.lines[lines:] if (text := line.strip(" |+-\n"))]
-            tell("the server printed", f"{len(said)} lines" if said else "nothing")
+            count = plural("{number} line", "{number} lines", len(said)).format(number=len(said))
+            tell(_("the server printed"), count if said else _("nothing"))
             if said:
-                tell("the last line", said[-1][:100])
+                tell(_("the last line"), said[-1][:100])
             if server.child.poll() is not None:
-                tell("the server", f"ENDED, with exit code {server.child.returncode}")
+                words = _("ENDED, with exit code {code}")
+                tell(_("the server"), words.format(code=server.child.returncode))
         return
     if is_unchecked:
         raise CannotPlay("--unchecked changes the app, so it needs a step or a folder")
@@ -69,16 +72,17 @@ async def _play(fault, limits, lab):
     await lab.find_path()
     try:
         async with Good(lab) as lab.good:
-            lab.tell("target", f"ws://{HOST}:{lab.port}{lab.path}")
+            lab.tell(_("target"), f"ws://{HOST}:{lab.port}{lab.path}")
             await asyncio.sleep(0.5)
-            lab.tell("a good client, alone", lab.good.report())
+            lab.tell(_("a good client, alone"), lab.good.report())
             before, files = lab.server.memory(), lab.server.files()
             await fault(lab, **limits)
             await until(lambda: lab.good.delays and not lab.good.waiting, 5)
-            lab.tell("the good client beside it", lab.good.report())
+            lab.tell(_("the good client beside it"), lab.good.report())
             await lab.settle(before)
-            more = f"; open files {files} → {lab.server.files()}" if files else ""
-            lab.tell("server memory, in the end", f"{lab.server.change(before)}{more}")
+            more = _("; open files {before} → {now}") if files else ""
+            more = more.format(before=files, now=lab.server.files())
+            lab.tell(_("server memory, in the end"), f"{lab.server.change(before)}{more}")
     except GONE as error:
         raise CannotPlay(f"the server refused a well-behaved client: {error}") from None
 
@@ -93,51 +97,59 @@ async def slow(lab, megabytes=40):
         before = lab.server.memory()
         async with Bad(lab) as bad:
             if bad.fate:
-                return lab.tell("a slow client", bad.fate)
+                return lab.tell(_("a slow client"), bad.fate)
             heard = await lab.broadcast(megabytes)
-            lab.tell("a good client hears", f"{heard:.1f} of {megabytes} MB; {lab.good.report()}")
-            lab.tell("server memory, with a slow one", lab.server.change(before))
+            words = _("{number:.1f} of {total} MB; {report}")
+            words = words.format(number=heard, total=megabytes, report=lab.good.report())
+            lab.tell(_("a good client hears"), words)
+            lab.tell(_("server memory, with a slow one"), lab.server.change(before))
             if wakes:
                 fate = await bad.ended(3)
-                lab.tell("it wakes up and reads on", f"{bad.received / MB:.1f} MB; {fate}")
+                lab.tell(_("it wakes up and reads on"), f"{bad.received / MB:.1f} MB; {fate}")
             else:
                 grown = before and lab.server.memory() - before
-                held = {True: "is still held", False: "was let go", None: "is not known"}
-                lab.tell("its connection", held[lab.server.holds(bad.port)])
+                held = {True: _("is still held"), False: _("was let go"), None: _("is not known")}
+                lab.tell(_("its connection"), held[lab.server.holds(bad.port)])
         await lab.settle(before)
-        lab.tell("server memory, when it has left", lab.server.change(before))
+        lab.tell(_("server memory, when it has left"), lab.server.change(before))
         if not wakes and grown and grown > 5:
-            lab.tell("", "What is freed may stay with the process: see what a second one adds.")
+            words = _("What is freed may stay with the process: see what a second one adds.")
+            lab.tell("", words)
 
 
 async def silent(lab, seconds=60):
     """A client answers no ping and never disconnects: how long until the server drops it?"""
     async with Bad(lab) as bad, Bad(lab) as deaf:
-        lab.tell("a silent client reads", f"but answers nothing, for {seconds:g} s at most")
+        words = _("but answers nothing, for {seconds:g} s at most")
+        lab.tell(_("a silent client reads"), words.format(seconds=seconds))
         bad.start_reading()
         heard = await lab.broadcast(8)  # which is more than the buffers between them hold
-        lab.tell("a deaf one does not read", f"and {heard:.0f} MB wait for it")
+        words = _("and {number:.0f} MB wait for it")
+        lab.tell(_("a deaf one does not read"), words.format(number=heard))
         gone = {}
         while len(gone) < 2 and time.monotonic() < bad.started + seconds:
             passed = time.monotonic() - bad.started
             if bad.fate and bad not in gone:
-                gone[bad] = f"{bad.fate} after {passed:.1f} s"
+                words = _("{what} after {seconds:.1f} s")
+                gone[bad] = words.format(what=bad.fate, seconds=passed)
             if deaf not in gone and lab.server.holds(deaf.port) is False:
-                gone[deaf] = f"let go after {passed:.1f} s"
-            lab.progress(f"{passed:.0f} of {seconds:g} s, pings not answered: {bad.pings}")
+                gone[deaf] = _("let go after {seconds:.1f} s").format(seconds=passed)
+            words = _("{number:.0f} of {total:g} s, pings not answered: {pings}")
+            lab.progress(words.format(number=passed, total=seconds, pings=bad.pings))
             await asyncio.sleep(0.1)
-        lab.tell("the silent client", gone.get(bad, f"still connected after {seconds:g} s"))
+        still = _("still connected after {seconds:g} s").format(seconds=seconds)
+        lab.tell(_("the silent client"), gone.get(bad, still))
         if not lab.server.processes:
-            gone[deaf] = "not known"
-        lab.tell("the deaf client", gone.get(deaf, f"still connected after {seconds:g} s"))
+            gone[deaf] = _("not known")
+        lab.tell(_("the deaf client"), gone.get(deaf, still))
 
 
 async def vanish(lab):
     """A client disconnects without a goodbye, in three ways: how soon is it removed?"""
     ways = {
-        "resets its connection": (False, b""),
-        "closes TCP and no more": (True, b""),
-        "resets amid a message": (False, frame("half a message" * 9)[:50]),
+        _("resets its connection"): (False, b""),
+        _("closes TCP and no more"): (True, b""),
+        _("resets amid a message"): (False, frame("half a message" * 9)[:50]),
     }
     for label, (politely, half) in ways.items():
         async with Bad(lab) as bad:
@@ -147,11 +159,12 @@ async def vanish(lab):
             bad.leave(politely)
             left = time.monotonic()
             if bad.fate or files is None:
-                lab.tell(label, bad.fate or "not known on this system")
+                lab.tell(label, bad.fate or _("not known on this system"))
             elif await until(lambda files=files: (lab.server.files() or 0) < files, 5):
-                lab.tell(label, f"forgotten after {ms(time.monotonic() - left)}")
+                words = _("forgotten after {time}")
+                lab.tell(label, words.format(time=ms(time.monotonic() - left)))
             else:
-                lab.tell(label, "not forgotten after 5 s")
+                lab.tell(label, _("not forgotten after 5 s"))
 
 
 async def flood(lab, seconds=3, megabytes=300):
@@ -161,24 +174,30 @@ async def flood(lab, seconds=3, megabytes=300):
         bad.start_reading()
         sent = await _push(lab, bad, "flood", 10**6, seconds)
         took = time.monotonic() - bad.started
-        lab.tell("small messages", f"{sent:,} in {took:.1f} s, {sent / took:,.0f} a second")
+        words = _("{number:,} in {seconds:.1f} s, {rate:,.0f} a second")
+        words = words.format(number=sent, seconds=took, rate=sent / took)
+        lab.tell(_("small messages"), words)
         await until(lambda: bad.fate or lab.good.heard - first >= sent, max(5, 7 * seconds))
-        lab.tell("the flooder", bad.fate or "still connected")
+        lab.tell(_("the flooder"), bad.fate or _("still connected"))
     took = time.monotonic() - bad.started
-    lab.tell("the good client heard", f"{lab.good.heard - first:,} of them after {took:.1f} s")
-    lab.tell("meanwhile", lab.good.report())
+    words = _("{number:,} of them after {seconds:.1f} s")
+    words = words.format(number=lab.good.heard - first, seconds=took)
+    lab.tell(_("the good client heard"), words)
+    lab.tell(_("meanwhile"), lab.good.report())
     if megabytes and lab.server.free() < 4 * megabytes * MB:
         megabytes = 0
-        lab.tell("in bulk", "left out: too little memory is free on this machine")
+        lab.tell(_("in bulk"), _("left out: too little memory is free on this machine"))
     if megabytes:
         await until(lambda: not lab.good.waiting, 5)
         before = lab.server.memory()
         async with Bad(lab) as bad:
             sent = await _push(lab, bad, "x" * LONGEST, megabytes * MB // LONGEST, 20)
             took = time.monotonic() - bad.started
-            lab.tell("in bulk", f"{sent * LONGEST / MB:.0f} of {megabytes} MB in {took:.1f} s")
-            lab.tell("server memory, meanwhile", lab.server.change(before))
-            lab.tell("the flooder", await bad.ended(0.5))
+            words = _("{number:.0f} of {total} MB in {seconds:.1f} s")
+            words = words.format(number=sent * LONGEST / MB, total=megabytes, seconds=took)
+            lab.tell(_("in bulk"), words)
+            lab.tell(_("server memory, meanwhile"), lab.server.change(before))
+            lab.tell(_("the flooder"), await bad.ended(0.5))
 
 
 async def _push(lab, bad, text, most, seconds):
@@ -193,9 +212,8 @@ async def _push(lab, bad, text, most, seconds):
                 sent += number
                 await bad.writer.drain()
                 await asyncio.sleep(0)  # or nobody else would have a turn
-                lab.progress(
-                    f"{sent:,} messages, {lab.server.memory() or 0:.0f} MB of server memory"
-                )
+                words = _("{number:,} messages, {memory:.0f} MB of server memory")
+                lab.progress(words.format(number=sent, memory=lab.server.memory() or 0))
     return sent
 
 
@@ -209,28 +227,30 @@ async def huge(lab, megabytes=16):
             bad.writer.write(frame("x" * size))
 
             def came(size=size):
-                return any(length == size for _, length in lab.good.last)
+                return any(length == size for _text, length in lab.good.last)
 
             await until(lambda bad=bad, came=came: bad.fate or came(), 10)
-            what = "everyone gets it" if came() else bad.fate or "nothing happens in 10 s"
-            took = ms(time.monotonic() - started)
-            lab.tell(f"{size:,} bytes", f"{what}, after {took}; memory {lab.server.change(before)}")
+            what = _("everyone gets it") if came() else bad.fate or _("nothing happens in 10 s")
+            took, memory = ms(time.monotonic() - started), lab.server.change(before)
+            words = _("{what}, after {time}; memory {memory}")
+            label = _("{number:,} bytes").format(number=size)
+            lab.tell(label, words.format(what=what, time=took, memory=memory))
 
 
 async def garbage(lab):
     """A client breaks the protocol, or sends what should not be a message: what is the answer?"""
     cases = {
-        "text that is not UTF-8": frame(b"\xff\xfe"),
-        "a reserved opcode": frame(b"x", first=0x83),
-        "a reserved bit": frame(b"x", first=0xC1),
-        "a frame without a mask": frame(b"x", masked=False),
-        "a ping of 126 bytes": frame(b"x" * 126, first=0x89),
-        "no frame at all": b"\xff" * 20,
-        "a close code of 1": frame(b"\x00\x01", first=0x88),
-        "a binary message": frame(b"binary", first=0x82),
-        "an empty binary message": frame(b"", first=0x82),
-        "an empty message": frame(""),
-        "JSON that is cut off": frame('{"last": '),
+        _("text that is not UTF-8"): frame(b"\xff\xfe"),
+        _("a reserved opcode"): frame(b"x", first=0x83),
+        _("a reserved bit"): frame(b"x", first=0xC1),
+        _("a frame without a mask"): frame(b"x", masked=False),
+        _("a ping of 126 bytes"): frame(b"x" * 126, first=0x89),
+        _("no frame at all"): b"\xff" * 20,
+        _("a close code of 1"): frame(b"\x00\x01", first=0x88),
+        _("a binary message"): frame(b"binary", first=0x82),
+        _("an empty binary message"): frame(b"", first=0x82),
+        _("an empty message"): frame(""),
+        _("JSON that is cut off"): frame('{"last": '),
     }
     for label, data in cases.items():
         async with Bad(lab) as bad:
@@ -238,9 +258,10 @@ async def garbage(lab):
     for query in ("?log=x&last=zzz", "?last=-1", "?log=x&last=" + "9" * 5000, "?log=%ff%00"):
         async with Bad(lab, query) as bad:
             await _misbehave(lab, bad, query if len(query) < 25 else f"{query[:13]}99…", b"")
-    lab.tell("a POST, not UTF-8", f"HTTP {await lab.post(bytes([255]))}")
+    lab.tell(_("a POST, not UTF-8"), f"HTTP {await lab.post(bytes([255]))}")
     answer = await lab.tcp(b"\xff\n")
-    lab.tell("a TCP line, not UTF-8", "not known where" if answer is None else answer or "nothing")
+    words = _("not known where") if answer is None else answer or _("nothing")
+    lab.tell(_("a TCP line, not UTF-8"), words)
 
 
 async def _misbehave(lab, bad, label, data):
@@ -254,13 +275,13 @@ async def _misbehave(lab, bad, label, data):
     bad.writer.write(data)
     await asyncio.sleep(0.05)  # or the word may be refused in place of the bytes
     bad.writer.write(frame(word))
-    await until(lambda: bad.fate or any(text == word for text, _ in good.last), 3)
-    others = [text for text, _ in good.last if text != word]
-    heard = f"; everyone gets {others[0]!r}" if others else ""
+    await until(lambda: bad.fate or any(text == word for text, _length in good.last), 3)
+    others = [text for text, _length in good.last if text != word]
+    heard = _("; everyone gets {text!r}").format(text=others[0]) if others else ""
     if len(good.losses) > losses:
-        heard += "; the good client is THROWN OUT"
+        heard += _("; the good client is THROWN OUT")
         await until(lambda: good.is_in, 3)
-    lab.tell(label, (bad.fate or "let through") + heard)
+    lab.tell(label, (bad.fate or _("let through")) + heard)
 
 
 async def foreign(lab):
@@ -272,16 +293,19 @@ async def foreign(lab):
     cases = [{}, *({"Origin": origin} for origin in origins)]
     cases.append({"Origin": evil, "Host": "evil.example"})  # its name leads here: DNS rebinding
     for headers in cases:
-        label = headers.get("Origin", "no Origin") + (", and as Host" if "Host" in headers else "")
+        label = headers.get("Origin", _("no Origin"))
+        label += _(", and as Host") if "Host" in headers else ""
         async with Bad(lab, **headers) as bad:
             posted = await lab.post(b"from a page", **headers)
-            lab.tell(label, f"{bad.fate or 'let in'}; POST: HTTP {posted}")
+            lab.tell(label, f"{bad.fate or _('let in')}; POST: HTTP {posted}")
     lab.good.last.clear()
     answer = await lab.tcp(f"POST / HTTP/1.1\r\nOrigin: {evil}\r\n\r\nI speak HTTP\r\n".encode())
     await asyncio.sleep(0.2)
-    lines = [text for text, _ in lab.good.last if text != "from a page"]
-    words = f"everyone gets {len(lines)} lines: {lines}" if lines else answer or "nothing is said"
-    lab.tell("HTTP to the TCP source", "not known where" if answer is None else words)
+    lines = [text for text, _length in lab.good.last if text != "from a page"]
+    words = answer or _("nothing is said")
+    if lines:
+        words = _("everyone gets {number} lines: {lines}").format(number=len(lines), lines=lines)
+    lab.tell(_("HTTP to the TCP source"), _("not known where") if answer is None else words)
     if lab.headers:
         await hijack(lab, f"http://{HOST}:1")
 
@@ -300,41 +324,46 @@ async def hijack(lab, origin):
                 for message in json.loads(await page.recv()).get("messages", []):
                     name = message["from"] if message["text"] == words else name
                     reads = reads or message["text"] != words
-    does = f"reads everything, and writes in the name of {name!r}" if reads else "isn't let in"
-    lab.tell("port 1's page, with a cookie", does)
+    does = _("reads everything, and writes in the name of {name!r}") if reads else _("isn't let in")
+    lab.tell(_("port 1's page, with a cookie"), does.format(name=name))
 
 
 async def storm(lab, clients=500):
     """Some 500 clients connect at once, stay for a moment, and all disconnect at once."""
     clients, why = _within_file_limit(clients)
     if why:
-        lab.tell("clients", f"{clients}: {why}")
+        lab.tell(_("number of clients"), f"{clients}: {why}")
     files = lab.server.files()
-    for label in ("let in", "let in, again", "let in, once more"):
+    for label in (_("let in"), _("let in, again"), _("let in, once more")):
         before, started = lab.server.memory(), time.monotonic()
         async with AsyncExitStack() as stack:
-            bad = [Bad(lab) for _ in range(clients)]
+            bad = [Bad(lab) for _number in range(clients)]
             coming = [asyncio.create_task(stack.enter_async_context(one)) for one in bad]
             while not all(task.done() for task in coming):
                 await asyncio.wait(coming, timeout=0.5)
-                lab.progress(f"{sum(task.done() for task in coming)} of {clients} have an answer")
+                words = _("{number} of {total} have an answer")
+                done = sum(task.done() for task in coming)
+                lab.progress(words.format(number=done, total=clients))
             took = time.monotonic() - started
             inside = sum(one.fate is None for one in bad)
-            lab.tell(label, f"{inside} of {clients} in {ms(took)}")
+            words = _("{number} of {total} in {time}")
+            lab.tell(label, words.format(number=inside, total=clients, time=ms(took)))
             for fate, count in Counter(one.fate for one in bad if one.fate).items():
-                lab.tell("the others", f"{count} {fate}")
+                lab.tell(_("the others"), f"{count} {fate}")
             await asyncio.sleep(0.5)
             now = lab.server.memory()
-            each = f", {(now - before) * 1024 / inside:.0f} KiB each" if inside and now else ""
-            lab.tell("server memory, with them", f"{lab.server.change(before)}{each}")
-            lab.tell("a good client", lab.good.report())
+            each = _(", {number:.0f} KiB each") if inside and now else ""
+            each = each and each.format(number=(now - before) * 1024 / inside)
+            lab.tell(_("server memory, with them"), f"{lab.server.change(before)}{each}")
+            lab.tell(_("a good client"), lab.good.report())
         left = time.monotonic()
         if files is None:
-            lab.tell("all leave at once", "when they are forgotten is not known on this system")
+            words = _("when they are forgotten is not known on this system")
         elif await until(lambda: (lab.server.files() or 0) <= files, 10):
-            lab.tell("all leave at once", f"forgotten after {ms(time.monotonic() - left)}")
+            words = _("forgotten after {time}").format(time=ms(time.monotonic() - left))
         else:
-            lab.tell("all leave at once", f"{lab.server.files() - files} are held after 10 s")
+            words = _("{number} are held after 10 s").format(number=lab.server.files() - files)
+        lab.tell(_("all leave at once"), words)
 
 
 def _within_file_limit(clients):
@@ -342,9 +371,10 @@ def _within_file_limit(clients):
         import resource
     except ImportError:  # Windows has no such limit
         return clients, ""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and clients > soft - 64:
-        return max(1, soft - 64), f"more files may not be open here (`ulimit -n` is {soft})"
+        words = _("more files may not be open here (`ulimit -n` is {number})")
+        return max(1, soft - 64), words.format(number=soft)
     return clients, ""
 
 

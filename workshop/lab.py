@@ -20,6 +20,7 @@ from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 from harness import sign_in as signing
+from workshop.language import _
 from workshop.serving import HOST
 
 PATHS = ("/api/v3/ws", "/api/v2/ws")  # the first that is there is played against
@@ -89,7 +90,7 @@ class Server:
         """The words for how its memory changed."""
         now = self.memory()
         if before is None or now is None:
-            return "not known"
+            return _("not known")
         return f"{before:.0f} MB → {now:.0f} MB ({now - before:+.1f})"
 
 
@@ -177,12 +178,12 @@ class Lab:
         first, total, deadline = self.good.heard, megabytes * MB // LONGEST, time.monotonic() + 20
         writers = []
         try:
-            for _ in range(TALKERS if self.tcp_port else 0):
+            for _number in range(TALKERS if self.tcp_port else 0):
                 writers.append((await asyncio.open_connection(HOST, self.tcp_port))[1])
             for said in range(0, total, TALKERS):
                 for writer in writers:
                     writer.write(line + b"\n")
-                posts = [] if writers else [self.post(line) for _ in range(TALKERS)]
+                posts = [] if writers else [self.post(line) for _number in range(TALKERS)]
                 if any(status != 204 for status in await asyncio.gather(*posts)):
                     break
                 heard = said + TALKERS
@@ -190,7 +191,8 @@ class Lab:
                     break
                 if time.monotonic() > deadline:
                     break
-                self.progress(f"{heard * LONGEST / MB:.0f} of {megabytes} MB are broadcast")
+                words = _("{number:.0f} of {total} MB are broadcast")
+                self.progress(words.format(number=heard * LONGEST / MB, total=megabytes))
         except OSError:
             pass  # the server hung up
         finally:
@@ -259,13 +261,16 @@ class Good:
         now = time.monotonic()
         late = [now - since for since in self.waiting.values()]
         delays, self.delays = self.delays, []
-        words = f"hears itself after {ms(statistics.median(delays))}" if delays else "hears nothing"
+        words = _("hears nothing")
+        if delays:
+            words = _("hears itself after {time}").format(time=ms(statistics.median(delays)))
         if delays or late:
-            words += f", at worst {ms(max(delays + late))}"
+            words += _(", at worst {time}").format(time=ms(max(delays + late)))
         if len(late) > 1:
-            words += f"; has not yet heard {len(late)} of its messages"
+            words += _("; has not yet heard {number} of its messages").format(number=len(late))
         if self.losses:
-            words += f"; LOST its connection {len(self.losses)} ×: {', '.join(self.losses)}"
+            lost = _("; LOST its connection {number} ×: {codes}")
+            words += lost.format(number=len(self.losses), codes=", ".join(self.losses))
         return words
 
 
@@ -326,9 +331,9 @@ class Bad:
                 while self.status is None and self.fate is None:
                     await self.read()
         except TimeoutError:
-            self.fate = f"no answer in {HANDSHAKE_SECONDS} s"
+            self.fate = _("no answer in {seconds} s").format(seconds=HANDSHAKE_SECONDS)
         except ConnectionRefusedError:
-            self.fate = "nothing listens there"
+            self.fate = _("nothing listens there")
         except OSError as error:
             self.fate = error.strerror or str(error)
         finally:
@@ -357,16 +362,17 @@ class Bad:
             if isinstance(event, Response):
                 self.status = event.status_code
                 if self.status != 101:
-                    self.fate = f"refused with HTTP {self.status}"
+                    self.fate = _("refused with HTTP {status}").format(status=self.status)
             elif isinstance(event, Frame):
                 self.pings += event.opcode == Opcode.PING
         if self.protocol.close_rcvd:
             close = self.protocol.close_rcvd
-            self.fate = f"closed with {code_words(close.code, close.reason)}"
+            code = code_words(close.code, close.reason)
+            self.fate = _("closed with {code}").format(code=code)
         elif self.status is None and self.protocol.handshake_exc:
-            self.fate = "what answers there is no WebSocket server"
+            self.fate = _("what answers there is no WebSocket server")
         elif not data and self.fate is None:
-            self.fate = "cut off without a close code"
+            self.fate = _("cut off without a close code")
 
     async def read_to_the_end(self):
         """Read until the server closes, and throw away what arrives."""
@@ -387,7 +393,7 @@ class Bad:
         ):
             before = self.received
             await asyncio.wait([self.reading], timeout=0.4)
-        return self.fate or "still connected"
+        return self.fate or _("still connected")
 
     def leave(self, politely):
         """Close the TCP connection without a WebSocket goodbye, or reset it."""

@@ -146,7 +146,8 @@ def served(project, log=None):
     reader.start()
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not any("is served at" in line for line in lines):
+        # Where it is served is in any language the same.
+        while not any(f"http://{HOST}:{port}/" in line for line in lines):
             if child.poll() is not None or time.monotonic() > deadline:
                 reader.join(1)
                 raise NotServed(f"{project.name} cannot be served: {''.join(lines).strip()}")

@@ -77,7 +77,7 @@ def show_report():
     if text := reporting.last_report():
         click.echo(_("Your last report:"))
         click.echo(text.strip())
-        return click.echo(AND_NOTHING_ELSE)
+        return click.echo(_(AND_NOTHING_ELSE))
     exercise = steps.find_exercise(Progress().started or "3")
     words = [name.removeprefix("test_").replace("_", " ") for name in exercise.own_tests]
     checks = [Check(each, "passed") for each in sorted(words)]
@@ -85,7 +85,7 @@ def show_report():
     words = _("A report of {exercise}, if the first check failed:")
     click.echo(words.format(exercise=exercise.id))
     click.echo(json.dumps(reporting.made_of(exercise.id, checks), indent=2))
-    click.echo(AND_NOTHING_ELSE)
+    click.echo(_(AND_NOTHING_ELSE))
 
 
 def printable(name):

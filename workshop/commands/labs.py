@@ -9,6 +9,7 @@ import click
 
 from workshop import labs, serving
 from workshop.commands import COMMAND, port_option
+from workshop.language import _
 
 WIDTH = 100  # of a text, unless the terminal is narrower
 
@@ -29,8 +30,8 @@ def lab(number, solve, fixed, wire, port):
         if solve or fixed or wire or port:
             raise click.UsageError("these options need the number of a lab")
         for each in labs.all_labs():
-            click.echo(f"{each.number}  {each.title}")
-        return click.echo(f"\nTo start one: {COMMAND} lab 1")
+            click.echo(f"{each.number}  {_(each.title)}")
+        return click.echo("\n" + _("To start one: {command}").format(command=f"{COMMAND} lab 1"))
     chosen = labs.find_lab(number)
     if solve:
         return tell_solution(chosen)
@@ -39,19 +40,25 @@ def lab(number, solve, fixed, wire, port):
     from workshop.labs import stage
 
     def ready(ports):
-        click.secho(f"{chosen.heading}{' (without the fault)' if fixed else ''}", bold=True)
-        tell_text(chosen.complaint, "  > ")
-        click.echo(f"\nUsers connect to http://{here}/ (Ctrl-C stops it).")
+        without = " " + _("(without the fault)") if fixed else ""
+        click.secho(chosen.heading + without, bold=True)
+        tell_text(_(chosen.complaint), "  > ")
+        words = _("Users connect to {address} (Ctrl-C stops it).")
+        click.echo("\n" + words.format(address=f"http://{here}/"))
         where = ", ".join(f"http://{serving.HOST}:{each}/" for each in ports)
-        click.echo(f"  The app itself is behind a proxy, at {where}")
-        click.echo(f"  The proxy's metrics: http://{here}/metrics")
+        words = _("The app itself is behind a proxy, at {addresses}")
+        click.echo("  " + words.format(addresses=where))
+        words = _("The proxy's metrics: {address}")
+        click.echo("  " + words.format(address=f"http://{here}/metrics"))
         if chosen.note:
-            tell_text(chosen.note, "  ")
-        click.echo("\nTo try:")
+            tell_text(_(chosen.note), "  ")
+        click.echo("\n" + _("To try:"))
         for each in chosen.tries:
-            tell_text(f"{labs.TOOLS[each['tool']]}: {each['do']}", "  - ", "    ")
-        click.echo(f"\nFound it? {COMMAND} lab {chosen.number} --solve")
-        click.echo(f"\nThe server's log{', and what passes through the proxy' if wire else ''}:")
+            tell_text(f"{_(labs.TOOLS[each['tool']])}: {_(each['do'])}", "  - ", "    ")
+        command = f"{COMMAND} lab {chosen.number} --solve"
+        click.echo("\n" + _("Found it? {command}").format(command=command))
+        words = _("The server's log, and what passes through the proxy:")
+        click.echo("\n" + (words if wire else _("The server's log:")))
         sys.stdout.flush()
 
     def log(line):
@@ -64,29 +71,28 @@ def lab(number, solve, fixed, wire, port):
         raise click.ClickException(str(problem)) from None
     except KeyboardInterrupt:
         pass
-    click.echo("\nStopped.")
+    click.echo("\n" + _("Stopped."))
 
 
 def tell_solution(lab):
     """Print the solution of a lab."""
     solution = lab.solution
-    click.secho(f"{lab.heading}: the solution", bold=True)
-    tell_text(solution["cause"])
+    click.secho(_("{lab}: the solution").format(lab=lab.heading), bold=True)
+    tell_text(_(solution["cause"]))
     broken, right = lab.files(), lab.files(fixed=True)
     for name in broken:
         if broken[name] != right.get(name):
             old, new = (files[name].decode().splitlines() for files in (right, broken))
             click.echo()
-            for line in difflib.unified_diff(
-                old, new, name, f"{name}, as it is here", "", "", 1, ""
-            ):
+            here = _("{name}, as it is here").format(name=name)
+            for line in difflib.unified_diff(old, new, name, here, "", "", 1, ""):
                 click.echo(f"  {line}")
-    click.echo("\nWhat shows it:")
+    click.echo("\n" + _("What shows it:"))
     for tool, words in solution["shows"].items():
-        tell_text(f"{labs.TOOLS[tool]}: {words}", "  - ", "    ")
+        tell_text(f"{_(labs.TOOLS[tool])}: {_(words)}", "  - ", "    ")
     click.echo()
-    tell_text(f"Fix: {solution['repair'].strip()}")
-    tell_text(f"Next time: {solution['prevent'].strip()}")
+    tell_text(_("Fix: {words}").format(words=_(solution["repair"])))
+    tell_text(_("Next time: {words}").format(words=_(solution["prevent"])))
 
 
 def tell_text(text, first="", rest=None):

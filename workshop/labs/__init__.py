@@ -8,17 +8,18 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from workshop.language import N_, _
 from workshop.steps import ROOT, Gap, UnknownTarget, find_exercise, number_of
 
 LABS = ROOT / "labs"
 DEPLOY = "deploy.toml"
 TOOLS = {  # what a lab.toml calls them, and what people do
-    "panel": "the network panel",
-    "client": "a command-line client",
-    "log": "the server's log",
-    "sockets": "the sockets",
-    "wire": "a capture of the wire",
-    "metrics": "the metrics",
+    "panel": N_("the network panel"),
+    "client": N_("a command-line client"),
+    "log": N_("the server's log"),
+    "sockets": N_("the sockets"),
+    "wire": N_("a capture of the wire"),
+    "metrics": N_("the metrics"),
 }
 
 
@@ -48,7 +49,7 @@ class Lab:
     @property
     def heading(self):
         """Its title with its number."""
-        return f"Lab {self.number}: {self.title}"
+        return _("Lab {number}: {title}").format(number=self.number, title=_(self.title))
 
     def files(self, fixed=False):
         """The files of its app and how to serve it, with the fault or without.
