@@ -41,10 +41,14 @@ def kit(tmp_path):
     return folder
 
 
-def start(folder, place, python=sys.executable):
+def start(folder, place, python=sys.executable, code="en"):
     """What start.py says on its standard error, and its exit code."""
-    command = [python, folder / "start.py"]
-    result = subprocess.run(command, cwd=place, capture_output=True, encoding="utf-8", timeout=60)
+    command, environ = (
+        [python, folder / "start.py"],
+        dict(os.environ, WORKSHOP_LANGUAGE=code, PYTHONUTF8="1"),
+    )
+    options = {"capture_output": True, "encoding": "utf-8", "timeout": 60}
+    result = subprocess.run(command, cwd=place, env=environ, **options)
     assert "Traceback" not in result.stderr
     return result.returncode, result.stderr
 
@@ -56,6 +60,16 @@ def test_a_package_that_is_missing_or_altered_is_named(kit, tmp_path):
     assert start(kit, tmp_path) == (1, changed)
     (kit / WHEEL).unlink()
     assert start(kit, tmp_path) == (1, f"{named} is missing: copy the kit again.\n")
+
+
+def test_start_speaks_the_language_that_is_asked_for_if_the_kit_has_it(kit, tmp_path):
+    (kit / WHEEL).unlink()
+    making.add_language(kit)
+    before = sorted(kit.rglob("*"))
+    german = "Das Paket h11 0.16.0 (für jedes Python, jedes System) fehlt: Kopiere das Kit"
+    assert start(kit, tmp_path, code="de") == (1, f"{german} noch einmal.\n")
+    assert start(kit, tmp_path, code="tlh")[1].startswith("The package h11")
+    assert sorted(kit.rglob("*")) == before
 
 
 def test_a_kit_that_was_interrupted_is_not_taken_for_whole(kit, tmp_path, learner):

@@ -13,7 +13,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from workshop import branches, moving, site
+from workshop import branches, language, moving, site
 from workshop.installing import requirement
 from workshop.language import _
 from workshop.venv import ROOT, locked, up_to
@@ -55,8 +55,15 @@ def make(folder, pythons, targets, everything=False, solutions=False, say=print)
     _write_about(folder, {**about, "wheels": wheels})
     for name in ("start.py", "index.html"):
         shutil.copyfile(HERE / name, folder / name)
+    add_language(folder)
     _add_sums(folder)
     return lacking
+
+
+def add_language(folder):
+    """Add what start.py needs to speak other languages, before anything is installed."""
+    shutil.copyfile(language.__file__, folder / "language.py")
+    shutil.copytree(language.LOCALE, folder / language.LOCALE.name, dirs_exist_ok=True)
 
 
 def _require_place(folder):

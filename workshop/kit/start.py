@@ -20,12 +20,32 @@ import zipfile
 KIT = os.path.dirname(os.path.abspath(__file__))
 ENSURE = """
 import sys
-from workshop import environment
+from workshop import environment, language
+language.begin([])
 try:
     environment.ensure(sys.argv[1])
 except environment.EnvironmentFailed as problem:
-    sys.exit("Could not create the environment: %s." % problem)
+    words = language._("Could not create the environment: {why}.")
+    sys.exit(words.format(why=language.sentence(str(problem))))
 """
+
+
+def _(text):
+    """A text in English, until `speak` has replaced this."""
+    return text
+
+
+def speak():
+    """From now on, use the language that the system or a variable asks for, if the kit has it."""
+    global _
+    sys.dont_write_bytecode = True  # or the kit would change
+    try:
+        import language
+
+        language.begin([])
+    except Exception:  # it isn't there, or not as it was made: require_whole says so
+        return
+    _ = language._
 
 
 def main():
@@ -37,6 +57,7 @@ def main():
             "The workshop needs Python 3.11 or newer, and this is Python %d.%d (%s)."
             % (sys.version_info[0], sys.version_info[1], sys.executable)
         )
+    speak()
     with open(os.path.join(KIT, "kit.json"), encoding="utf-8") as file:
         about = json.load(file)
     require_this_machine(about)
@@ -51,7 +72,7 @@ def main():
     if code:
         sys.exit(code)
     python = "py" if os.name == "nt" else "python3"
-    print("\nThe workshop is ready. Continue with:\n\n  cd %s" % quoted(folder))
+    print("\n" + _("The workshop is ready. Continue with:") + "\n\n  cd %s" % quoted(folder))
     print("  %s -m workshop start 1\n  %s -m workshop check" % (python, python))
 
 
@@ -65,14 +86,14 @@ def require_this_machine(about):
     version = "%d.%d" % sys.version_info[:2]
     if version not in about["pythons"]:
         sys.exit(
-            "This kit has packages for Python %s, and this is Python %s (%s): use one of those."
+            _("This kit has packages for Python %s, and this is Python %s (%s): use one of those.")
             % (", ".join(about["pythons"]), version, sys.executable)
         )
     systems = {"win32": "Windows", "darwin": "macOS", "linux": "Linux"}
     system = systems.get(sys.platform, sys.platform)
     if not any(name.startswith(system) for name in about["targets"]):
         sys.exit(
-            "This kit has packages for %s, and this is %s (%s)."
+            _("This kit has packages for %s, and this is %s (%s).")
             % (", ".join(about["targets"]), system, platform.machine())
         )
 
@@ -83,34 +104,38 @@ def require_whole():
         with open(os.path.join(KIT, "SHA256SUMS"), encoding="utf-8") as file:
             lines = [line.rstrip("\n").split("  ", 1) for line in file]
     except OSError:
-        sys.exit("This kit isn't complete, because making it was interrupted: make it again.")
+        sys.exit(_("This kit isn't complete, because making it was interrupted: make it again."))
     for digest, name in lines:
         path = os.path.join(KIT, *name.split("/"))
         if not os.path.isfile(path):
-            sys.exit("%s is missing: copy the kit again." % told(name))
+            sys.exit(_("%s is missing: copy the kit again.") % told(name))
         with open(path, "rb") as file:
             if hashlib.sha256(file.read()).hexdigest() != digest:
-                sys.exit("%s has changed since the kit was made: copy the kit again." % told(name))
+                words = _("%s has changed since the kit was made: copy the kit again.")
+                sys.exit(words % told(name))
 
 
 def told(name):
     """A file of the kit in words; of a package, its name, Python and platform."""
     if not name.endswith(".whl"):
-        return "The file %s" % name
-    package, version, *_, python, _, system = name.rpartition("/")[2][: -len(".whl")].split("-")
-    python = "any Python" if python.startswith("py") else "Python %s.%s" % (python[2], python[3:])
-    system = "any system" if system == "any" else system
-    return "The package %s %s (for %s, %s)" % (package, version, python, system)
+        return _("The file %s") % name
+    package, version, *_build, python, _abi, system = name.rpartition("/")[2][: -len(".whl")].split(
+        "-"
+    )
+    is_any = python.startswith("py")
+    python = _("any Python") if is_any else "Python %s.%s" % (python[2], python[3:])
+    system = _("any system") if system == "any" else system
+    return _("The package %s %s (for %s, %s)") % (package, version, python, system)
 
 
 def copy_workshop(folder):
     """Put the workshop into a folder: as a clone, or without git as plain files."""
     if os.path.isfile(os.path.join(folder, "Pipfile.lock")):
-        print("The workshop is in %s already." % folder, flush=True)
+        print(_("The workshop is in %s already.") % folder, flush=True)
         return
     if os.path.exists(folder):
-        sys.exit("%s contains something else: choose a new folder." % folder)
-    print("Copying the workshop to %s …" % folder, flush=True)
+        sys.exit(_("%s contains something else: choose a new folder.") % folder)
+    print(_("Copying the workshop to %s …") % folder, flush=True)
     new = folder + ".new"
     remove(new)
     if shutil.which("git"):
