@@ -201,6 +201,16 @@ def learning(terminal):
     yield "where_am_i", Scene(workshop).play(terminal)
 
 
+def german(terminal):
+    """What the pages that are translated show of the command, in German."""
+    terminal.environ["WORKSHOP_LANGUAGE"] = "de"
+    for name in ("doctor", "run"):
+        yield f"de/{name}", ACTS["command"][name].play(terminal)
+    for name, text in learning(terminal):
+        if name.startswith("check"):
+            yield f"de/{name}", text
+
+
 def teaching(terminal):
     """An instructor makes the branches and pushes some."""
     clone, git = terminal.clone, ["git", "-c", "init.defaultBranch=main"]
@@ -273,7 +283,7 @@ FILES = {
 ACTS = {
     "command": {
         "doctor": Scene("python3 -m workshop doctor"),
-        "run": Scene("python3 -m workshop run", until="A POST is"),
+        "run": Scene("python3 -m workshop run", until="/api/v2/messages"),
         "run_5": Scene("python3 -m workshop run 5", until="A POST is"),
     },
     "servers": {
@@ -302,6 +312,7 @@ ACTS = {
     "scaled_out": scaled_out,
     "deploying": deploying,
     "learning": learning,
+    "german": german,
     "teaching": teaching,
     "in_class": in_class,
     "grading": grading,

@@ -26,6 +26,7 @@ SAME = [  # what differs from run to run, and what stands in the docs in its pla
     (r"process \[\d+\]", "process [1234]"),
     (r"kill \d+", "kill 1234"),
     (r"· port 5000 is taken.*", "✓ port 5000 is free"),
+    (r"· Port 5000 ist belegt.*", "✓ Port 5000 ist frei"),
     (r"TCP port \d+", "TCP port 5001"),
     (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "2026-01-05T10-30-00"),
     (r"Python 3\.\d+\.\d+\S*", "Python 3.13.1"),

@@ -28,6 +28,7 @@ IN_SCRIPT = {"inWords": 1, "plural": 2}  # the functions of scripts, and how man
 FENCE = re.compile(r"^(`{3,}|:{3,}).*?^\1", re.MULTILINE | re.DOTALL)
 HEADER = re.compile(r"(?:---\n.*?\n---\n)?", re.DOTALL)
 PLACES = re.compile(r"^(?:#+ .*|\(.*\)=)$", re.MULTILINE)  # what can be linked to
+CAPTURED = re.compile(r"(\{literalinclude\} )(captured/\S+)")
 ROOT_PAGE = "index"
 UPWARDS = re.compile(r'(?<! hreflang="en") href="\.\./')  # a link to the English site
 BUILDER = "translated"
@@ -68,10 +69,18 @@ def choose(app, config):
         config.exclude_patterns += ["notebooks"]
 
 
+def captured(code, included):
+    """The same line, but with what was captured in a language, if it was."""
+    name = included[2].replace("captured/", f"captured/{code}/", 1)
+    return f"{included[1]}{name}" if (LOCALE.parent / name).is_file() else included[0]
+
+
 def shorten(app, page, content):
     """Of a page that isn't translated, read only the title and the places to link to."""
     language.asked = {}  # by the directives of this page
     code = app.config.translating
+    if app.config.language != language.ENGLISH:
+        content[0] = CAPTURED.sub(functools.partial(captured, code), content[0])
     if code and page not in pages(code):
         lines = [HEADER.match(content[0])[0], *PLACES.findall(FENCE.sub("", content[0]))]
         if "{challenges}" in content[0]:

@@ -43,12 +43,9 @@ def kit(tmp_path):
 
 def start(folder, place, python=sys.executable, code="en"):
     """What start.py says on its standard error, and its exit code."""
-    command, environ = (
-        [python, folder / "start.py"],
-        dict(os.environ, WORKSHOP_LANGUAGE=code, PYTHONUTF8="1"),
-    )
-    options = {"capture_output": True, "encoding": "utf-8", "timeout": 60}
-    result = subprocess.run(command, cwd=place, env=environ, **options)
+    environ = dict(os.environ, WORKSHOP_LANGUAGE=code, PYTHONUTF8="1")
+    options = {"cwd": place, "env": environ, "capture_output": True, "encoding": "utf-8"}
+    result = subprocess.run([python, folder / "start.py"], **options, timeout=60)
     assert "Traceback" not in result.stderr
     return result.returncode, result.stderr
 

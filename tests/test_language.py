@@ -189,6 +189,8 @@ def test_a_page_in_german_says_how_much_is_translated_and_leads_to_the_english_o
     assert 'lang="de"' in page and "<h1>3 Echo" in page
     assert "Diese Seite ist vollständig übersetzt." in page and "Worum es geht" in page
     assert '<a href="../03_echo.html" lang="en" hreflang="en">English</a>' in page
+    setup = (site / "de/setup.html").read_text(encoding="utf-8")
+    assert "Behebe das zuerst: " in setup and "Fix this first: " not in setup  # what was captured
     assert 'hreflang="en" href="../04_javascript.html"' in page  # which is not translated
     english = (site / "03_echo.html").read_text(encoding="utf-8")
     assert '<a href="de/03_echo.html" lang="de" hreflang="de">Deutsch</a>' in english

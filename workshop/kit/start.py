@@ -119,9 +119,8 @@ def told(name):
     """A file of the kit in words; of a package, its name, Python and platform."""
     if not name.endswith(".whl"):
         return _("The file %s") % name
-    package, version, *_build, python, _abi, system = name.rpartition("/")[2][: -len(".whl")].split(
-        "-"
-    )
+    parts = name.rpartition("/")[2][: -len(".whl")].split("-")
+    (package, version), python, system = parts[:2], parts[-3], parts[-1]
     is_any = python.startswith("py")
     python = _("any Python") if is_any else "Python %s.%s" % (python[2], python[3:])
     system = _("any system") if system == "any" else system
