@@ -55,10 +55,12 @@ def pytest_collection_finish():
 
 def is_left_out(item):
     """Whether a test takes too long for what is asked for."""
-    is_late = item.path.parents[3] in STEPS[7:]  # of a challenge
-    if item.get_closest_marker("exhaustive") or (is_late and item.get_closest_marker("browser")):
+    of_challenge = item.path.parents[3]
+    is_late = of_challenge in STEPS[7:]
+    is_in_browser = item.get_closest_marker("browser")
+    if item.get_closest_marker("exhaustive") or (is_late and is_in_browser):
         return not IS_EXHAUSTIVE
-    is_slow = is_late and item.get_closest_marker("redis")
+    is_slow = of_challenge in STEPS[5:] and (is_in_browser or item.get_closest_marker("redis"))
     return not RUNS_ALL and (item.get_closest_marker("thorough") or is_slow or repeats(item))
 
 
@@ -66,10 +68,10 @@ def repeats(item):
     """Whether a test in a browser and the script it looks at are those of the step before.
 
     But for the address to which the script connects, which another test of the step looks at. From
-    step 9 on, whether a test is that of the step before.
+    step 8 on, whether a test is that of the step before.
     """
     folder = item.path.parents[1]
-    if folder in STEPS[8:]:
+    if folder in STEPS[7:]:
         return item.originalname not in find_exercise(folder.name).own_tests
     if folder not in STEPS[1:] or not item.get_closest_marker("browser"):
         return False

@@ -376,8 +376,9 @@ def test_an_app_that_writes_its_own_sources_does_not_restart_for_ever(learner, s
     learner("start", "3")
     code = (STEPS[2] / "websocket.py").read_text(encoding="utf-8")
     code += "\nimport time\nopen('static/js/made.js', 'w').write(f'// {time.time()}')\n"
-    learner.write("websocket.py", code)
     process = start(*run_forking(learner), cwd=learner.clone)
+    process.wait_for("is served at")
+    learner.write("websocket.py", code)
     process.wait_for("static/js/made.js changes whenever the app starts, so it is ignored")
 
 

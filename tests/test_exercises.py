@@ -212,10 +212,9 @@ OF_OLDER_QUART = {
 
 
 def mistakes_to_try(exercise):
-    """The mistakes of an exercise: without `--all`, few of those that only a browser shows.
+    """The mistakes of an exercise: without `--all`, half of those that only a browser shows.
 
-    In steps 4 and 5 these are every other one, and from step 6 on none. With a Quart that raises an
-    exception when a client disconnects, some are none.
+    With a Quart that raises an exception when a client disconnects, some are none.
     """
     mistakes = exercise.mistakes
     if RAISES_AT_DISCONNECT:
@@ -225,14 +224,13 @@ def mistakes_to_try(exercise):
     texts = [path.read_text(encoding="utf-8") for path in test_files(exercise.tests[0])]
     slow = {name for text in texts for name in IN_A_BROWSER.findall(text)}
     in_browser = [mistake for mistake in mistakes if mistake.fails[0] in slow]
-    left_out = in_browser if exercise.number >= 6 else in_browser[1::2]
-    return [mistake for mistake in mistakes if mistake not in left_out]
+    return [mistake for mistake in mistakes if mistake not in in_browser[1::2]]
 
 
 def mark_of_challenge(exercise):
-    """With `--all`, mistakes of a challenge and of step 9 are tried, but no late challenge's."""
+    """With `--all`, mistakes of a challenge and from step 6 on are tried, but no late challenge's."""
     if not exercise.is_challenge:
-        return pytest.mark.thorough if exercise.number >= 9 else ()
+        return pytest.mark.thorough if exercise.number >= 6 else ()
     return pytest.mark.exhaustive if exercise.number >= 6 else pytest.mark.thorough
 
 
