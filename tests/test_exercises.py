@@ -228,7 +228,7 @@ def mistakes_to_try(exercise):
 
 
 def mark_of_challenge(exercise):
-    """With `--all`, mistakes of a challenge and from step 6 on are tried, but no late challenge's."""
+    """With `--all`, mistakes from step 6 on are tried, and those of the first challenges."""
     if not exercise.is_challenge:
         return pytest.mark.thorough if exercise.number >= 6 else ()
     return pytest.mark.exhaustive if exercise.number >= 6 else pytest.mark.thorough
