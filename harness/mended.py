@@ -19,8 +19,8 @@ def with_both_keys(receive):
 def is_disconnect(error):
     """Whether an exception, or each one in a group, only says that the client has disconnected.
 
-    Since 0.23, Quart raises such a one in a task that waits in receive(), and cancels the handler,
-    so the group of the handler's tasks ends with it. The app has done nothing wrong.
+    Since 0.23, Quart raises such an exception in a task that waits in receive(), and in a send()
+    right after, so the group of the handler's tasks ends with it. The app has done nothing wrong.
     """
     if isinstance(error, ExceptionGroup):
         return all(map(is_disconnect, error.exceptions))

@@ -36,7 +36,7 @@ COMMAND = (
 # The same in a process that forks what it would start, for those that start much.
 COMMAND_THAT_FORKS = [sys.executable, ROOT / "tests/forking.py"]
 # Since 0.23, Quart raises ClientDisconnectedError in a task that waits in receive() when the client
-# disconnects. Steps 6 to 8 then log a failure, and some mistakes have other consequences.
+# disconnects, and in a send() right after. An app may log that, and some mistakes change nothing.
 RAISES_AT_DISCONNECT = tuple(map(int, metadata.version("quart").split(".")[:2])) >= (0, 23)
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to 127.0.0.1
 

@@ -214,7 +214,7 @@ OF_OLDER_QUART = {
 def mistakes_to_try(exercise):
     """The mistakes of an exercise: without `--all`, half of those that only a browser shows.
 
-    With a Quart that raises an exception when a client disconnects, some are none.
+    If Quart raises an exception when a client disconnects, some of them aren't mistakes.
     """
     mistakes = exercise.mistakes
     if RAISES_AT_DISCONNECT:
