@@ -149,7 +149,7 @@ def workshop_files():
 
 
 def catalogues(code):
-    """The files that a page in another language loads, too: what a check says in it."""
+    """The files that a page in another language also loads, for what its checks say."""
     paths = sorted((language.LOCALE / code).glob("*.po"))
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
 
@@ -160,12 +160,12 @@ def texts(files):
 
 
 # Before it is told what is sent to a board.
-IN_PAGE = N_("If your instructor shows a board, each check in this page can send to it:")
+IN_PAGE = N_("If your instructor shows a board, each check on this page can send it:")
 IN_PLACE_OF_A_NAME = N_("the name that you type here, or a number")
 
 
 def sent():
-    """What a page says of the board, before one is joined: lines."""
+    """What a page says about the board before one is joined, in lines."""
     return [IN_PAGE, *what_is_sent(IN_PLACE_OF_A_NAME)]
 
 

@@ -24,8 +24,8 @@ SUFFERS = {  # what is seen at step 5: the words that lead to a label, and what 
     ],
     "vanish": [
         (r"resets its connection", r"forgotten after \d+ ms"),
-        (r"closes TCP and no more", r"forgotten after \d+ ms"),
-        (r"resets amid a message", r"forgotten after \d+ ms"),
+        (r"closes TCP and nothing else", r"forgotten after \d+ ms"),
+        (r"resets in the middle of a message", r"forgotten after \d+ ms"),
     ],
     "garbage": [
         (r"text that is not UTF-8", r"closed with 1007"),

@@ -113,7 +113,7 @@ async def slow(lab, megabytes=40):
         await lab.settle(before)
         lab.tell(_("server memory, when it has left"), lab.server.change(before))
         if not wakes and grown and grown > 5:
-            words = _("What is freed may stay with the process: see what a second one adds.")
+            words = _("The process may keep freed memory: see how much a second client adds.")
             lab.tell("", words)
 
 
@@ -148,8 +148,8 @@ async def vanish(lab):
     """A client disconnects without a goodbye, in three ways: how soon is it removed?"""
     ways = {
         _("resets its connection"): (False, b""),
-        _("closes TCP and no more"): (True, b""),
-        _("resets amid a message"): (False, frame("half a message" * 9)[:50]),
+        _("closes TCP and nothing else"): (True, b""),
+        _("resets in the middle of a message"): (False, frame("half a message" * 9)[:50]),
     }
     for label, (politely, half) in ways.items():
         async with Bad(lab) as bad:
@@ -373,7 +373,7 @@ def _within_file_limit(clients):
         return clients, ""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and clients > soft - 64:
-        words = _("more files may not be open here (`ulimit -n` is {number})")
+        words = _("no more files can be open here (`ulimit -n` is {number})")
         return max(1, soft - 64), words.format(number=soft)
     return clients, ""
 

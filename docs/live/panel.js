@@ -140,7 +140,7 @@ export class Panel {
     this.isApart.addEventListener("change", () => this.onApart());
     const other = inWords("{name} is another browser, with its own cookies", { name: NAMES[1] });
     const label = make("label", {}, [this.isApart, ` ${other}`]);
-    const words = inWords("Here, the class word is `{word}`, by the setting `QUART_CLASS_WORD`.", { word: CLASS_WORD });
+    const words = inWords("Here, the class word is `{word}`, set by `QUART_CLASS_WORD`.", { word: CLASS_WORD });
     return [make("p", {}, label), make("p", {}, withCode(words))];
   }
 

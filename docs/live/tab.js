@@ -62,7 +62,7 @@ export class Tab {
       if (!isAsBefore) [method, headers, body] = ["GET", [], null];
     }
     const number = MOST_REDIRECTS;
-    return failure(path, inWords("{path} leads on and on: more than {number} redirects", { path, number }));
+    return failure(path, inWords("{path} redirects more than {number} times", { path, number }));
   }
 
   // Close its connections: 1001 is a browser's "going away", 1006 a lost connection.
