@@ -202,7 +202,7 @@ def learning(terminal):
 
 
 def german(terminal):
-    """What the pages that are translated show of the command, in German."""
+    """The command's output on translated pages, in German."""
     terminal.environ["WORKSHOP_LANGUAGE"] = "de"
     for name in ("doctor", "run"):
         yield f"de/{name}", ACTS["command"][name].play(terminal)

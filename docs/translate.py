@@ -63,7 +63,7 @@ VALUES = (
     " and ",
     "coroutine {name} was never awaited",
 )
-# Of workshop/verdict.py, where they are marked: pages show what it said, as it was captured.
+# Marked in workshop/verdict.py; also here, for pages that show captured output.
 CAPTURED = ("Fix this first: {check}", "The browser's console says: {words}")
 NO_PROSE = re.compile(
     r"\\|\(\?|[a-z]\|[A-Za-z]|\[\^|\.\*|://|^ ?--|^/api|\.json$|\n\w|^<link|^<script s"
@@ -151,7 +151,7 @@ def of_exercises():
 
 
 def of_labs():
-    """What the command tells of the labs."""
+    """The texts of the labs that the command shows."""
     found = []
     for lab in all_labs():
         found += [lab.title, lab.complaint, lab.note, *(each["do"] for each in lab.tries)]

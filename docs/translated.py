@@ -70,7 +70,7 @@ def choose(app, config):
 
 
 def captured(code, included):
-    """The same line, but with what was captured in a language, if it was."""
+    """The same line with the output that was captured in a language, if there is any."""
     name = included[2].replace("captured/", f"captured/{code}/", 1)
     return f"{included[1]}{name}" if (LOCALE.parent / name).is_file() else included[0]
 

@@ -63,7 +63,7 @@ class LiveConnection:
 
         server, post = self.server, LiveClient(self.server).post
         self.headers = await sign_in.as_somebody(server, self.app, post, self.headers)
-        # Only of a socket that says so does asyncio send at once what is written (TCP_NODELAY).
+        # asyncio sets TCP_NODELAY, and so sends at once, only if the socket says that it is TCP.
         sock = socket.socket(proto=socket.IPPROTO_TCP)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         sock.connect(("127.0.0.1", self.server.port))

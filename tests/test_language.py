@@ -218,7 +218,7 @@ BOARD = ROOT / "workshop/board"  # whose page has a catalogue of its own
 PATTERNS = ("docs/_static/*.js", "docs/live/*.js", "workshop/board/static/*.js")
 SCRIPTS = [path for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
 CALL = re.compile(r"\b(?:inWords|plural)\(\s*(\"(?:[^\"\\]|\\.)*\")")
-# Two words beside each other, or one that begins a sentence.
+# Two words in a row, or one that begins a sentence.
 PROSE = re.compile(r"[A-Za-z]{2,} [a-z]{2,}|^[A-Z][a-z]+\b(?! \$)")
 NO_PROSE = re.compile(
     r"^(?:Arrow\w+|Escape|Shift|Tab|Authorization|Bearer .*|Content-Type|python3 -m .*)$"

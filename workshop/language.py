@@ -19,7 +19,7 @@ from pathlib import Path
 ENGLISH = "en"
 LOCALE = Path(__file__).with_name("locale")
 VARIABLE = "WORKSHOP_LANGUAGE"
-MARKED = ("command", "steps")  # files of texts that are marked in the code: no sentence has one
+MARKED = ("command", "steps")  # texts marked in the code: they aren't looked for in sentences
 SYSTEM = ("LC_ALL", "LC_MESSAGES", "LANG")  # in the order in which a system reads them
 LINE = re.compile(r'(?:(msgid|msgid_plural|msgstr(?:\[(\d)\])?) )?(".*")')
 # A value in a template, such as {name}; doubled braces are those of the text.
@@ -30,7 +30,7 @@ JOINTS = re.compile(r"`[^`]*`|(: |; |, | and | \(|(?<=`) )")  # between sentence
 CLAUSE = r"((?:: |; |, | \(| after | and | in | again| The | A ).*?|)"  # how one begins
 NAME = r"(\S* ?|'.*?'|\".*?\")"
 LONGEST = 3000  # characters of a sentence that a template is looked for
-A_WORD = 0.5  # counts so much, since nothing is told in this language by an "and" alone
+A_WORD = 0.5  # what one word counts: an "and" alone doesn't make a translation
 SHORT = 10  # characters of a template, with which it could mean anything
 
 

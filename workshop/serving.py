@@ -146,7 +146,7 @@ def served(project, log=None):
     reader.start()
     try:
         deadline = time.monotonic() + START_SECONDS
-        # Where it is served is in any language the same.
+        # The address is the same in every language.
         while not any(f"http://{HOST}:{port}/" in line for line in lines):
             if child.poll() is not None or time.monotonic() > deadline:
                 reader.join(1)
@@ -240,7 +240,7 @@ def listen(port, host=HOST):
 
     Raises OSError if another program does.
     """
-    # Only of a socket that says so does asyncio send at once what is written (TCP_NODELAY).
+    # asyncio sets TCP_NODELAY, and so sends at once, only if the socket says that it is TCP.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     try:
         # On Windows, it would share a port that another program listens on. Nor is it needed there

@@ -54,7 +54,7 @@ class Board:
         self.log.append(json.dumps({"row": told(row), "most": self.most_failed()}))
 
     def most_failed(self):
-        """The checks to fix first for most, each with its common mistake, as a page shows them."""
+        """The checks that most learners have to fix first, with common mistakes, for a page."""
         return [
             {
                 **one,
@@ -83,7 +83,7 @@ def told(row):
 
 
 def texts():
-    """What the page says, in the language that is used: English texts to others, or their forms."""
+    """What the page says: English texts, with their translations or plural forms."""
     known = language.of(language.code, LOCALE)
     return {**known.texts, **known.plurals}
 

@@ -9,7 +9,7 @@ const head = document.querySelector("#head");
 const body = document.querySelector("#rows");
 const empty = document.querySelector("#empty");
 
-// What of the texts is translated, which the page has.
+// The texts that are translated: the page contains them.
 const words = JSON.parse(document.currentScript.dataset.words);
 const TICK = 5000; // milliseconds
 let code = location.hash.slice(1);
