@@ -632,7 +632,8 @@ def test_every_page_works_in_a_browser_and_asks_nobody_else(site, address, in_br
                     await page.emulate_media(color_scheme=scheme)
                     ratio, kind = await page.evaluate(CONTRAST)
                     assert ratio >= 4.5, f"{name}, {scheme}: hard to read ({ratio:.1f}): {kind}"
-            if IS_EXHAUSTIVE or path.stem in BY_AXE:
+            is_again = path.parent.name == "de" and path.stem != "03_echo"
+            if IS_EXHAUSTIVE or (path.stem in BY_AXE and not is_again):
                 await page.evaluate(WITHOUT_COLOURS)
                 found = await findings(page, {"light": ALL_BUT_CONTRAST})
                 assert found == [], (name, found)

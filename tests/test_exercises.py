@@ -188,13 +188,11 @@ def is_tried_with_all_tests(exercise):
 def tests_to_try(exercise, mistake):
     """The names of the tests to try a mistake with; of the slow ones, those that it names.
 
-    From step 4 on, the first that it names, and with `--all` each that it names, but for those of
-    a challenge and of step 9; if exhaustive, those that it doesn't name, too, and from step 6 on,
-    those in the files of what it names.
+    From step 4 on, the first that it names; if exhaustive, all, and from step 6 on, those in the
+    files of what it names.
     """
     if mistake.fails != ["all"] and not is_tried_with_all_tests(exercise):
-        is_each = IS_EXHAUSTIVE or (RUNS_ALL and not exercise.is_challenge and exercise.number < 9)
-        return mistake.fails if is_each else mistake.fails[:1]
+        return mistake.fails[:1]
     texts = [path.read_text(encoding="utf-8") for path in test_files(exercise.tests[0])]
     if exercise.number >= 6 and mistake.fails != ["all"]:
         texts = [text for text in texts if any(f"def {name}(" in text for name in mistake.fails)]
