@@ -17,7 +17,7 @@ from pathlib import Path
 
 from repo import COMMAND, HTTP, free_port
 
-SECONDS = 60
+SECONDS = 180
 SAME = [  # what differs from run to run, and what stands in the docs in its place
     (r"\x1b(\[\d*[A-Z]|\d)|\r", ""),  # what moves a terminal's cursor
     # Of a fault, with as many digits as there were, so that columns stay columns.
