@@ -304,13 +304,10 @@ def test_a_learner_can_compare_and_continue_as_the_readme_says(made, tmp_path):
     assert "JavaScript" in (learner / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.network
-@pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "way", ["pip", *(pytest.param(way, marks=pytest.mark.exhaustive) for way in PIPENVS)]
-)
+@pytest.mark.parametrize("way", ["pip", *PIPENVS])
 def test_the_readme_of_a_branch_sets_up_what_its_tests_need(way, made, tmp_path):
     folder = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "-b", "solution/03_echo", made, folder)

@@ -33,6 +33,7 @@ from repo import (
     free_port,
     get_when_served,
     load_script,
+    run_pytest,
 )
 
 from harness import inprocess
@@ -343,25 +344,27 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
     assert [line for line in RUN_BY if f"$ {line}" not in shown] == []
 
 
-# Other tests run what these acts show, too, so they are compared with --all.
-LONG_ACTS = (
-    "tests",
-    "learning",
-    "german",
-    "teaching",
-    "faults",
-    "servers",
-    "scaled_out",
-    "deploying",
-    "in_class",
-    "grading",
-    "labs",
-)
+# Other tests run what these acts show, too, so they are compared with --all, or once a week.
+MARKS_OF_ACTS = {
+    **dict.fromkeys(("tests", "faults", "labs"), pytest.mark.exhaustive),
+    **dict.fromkeys(("learning", "german", "teaching", "servers"), pytest.mark.thorough),
+    **dict.fromkeys(("scaled_out", "deploying", "in_class", "grading"), pytest.mark.thorough),
+}
 ACTS = [
-    pytest.param(act, marks=pytest.mark.thorough if act in LONG_ACTS else ())
+    pytest.param(act, marks=MARKS_OF_ACTS.get(act, ()))
     for act in load_script("capture").ACTS
     if act not in ("mistakes", "snippets")  # see below, and test_snippets.py
 ]
+
+
+def test_as_many_tests_pass_on_a_page_as_the_step_has():
+    _, collected = run_pytest(ROOT, "--collect-only", "-q", *STEPS)
+    for step in STEPS:
+        captured = ROOT / f"docs/captured/pytest_{step.name[:2]}.txt"
+        text = captured.read_text(encoding="utf-8")
+        file, number = re.search(r"^\$ pytest -q (\S+)$.*^(\d+) passed", text, re.M | re.S).groups()
+        has = collected.count(f"steps/{step.name}/{file}::")
+        assert int(number) == has, f"{captured.name}: `python docs/capture.py tests` makes it again"
 
 
 @pytest.mark.long

@@ -295,10 +295,9 @@ def assert_told(exercise, mistake, checks):
 
 
 def mark_of_variant(exercise, variant):
-    """What only a browser shows is tried once a week, and a variant of step 9 with `--all`."""
-    if is_seen_in_a_browser(exercise, variant):
-        return pytest.mark.exhaustive
-    return pytest.mark.thorough if exercise.number >= 9 else ()
+    """What only a browser shows is tried once a week, and so is a variant of step 9."""
+    is_slow = exercise.number >= 9 or is_seen_in_a_browser(exercise, variant)
+    return pytest.mark.exhaustive if is_slow else ()
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_grader_that_is_killed_leaves_its_rows_and_goes_on(tmp_path, start):
 
 
 @isolated
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_the_same_submissions_give_the_same_files(tmp_path):
     made = []
     for number, jobs in enumerate((1, 3)):

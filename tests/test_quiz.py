@@ -185,9 +185,16 @@ def passes(exercise, question, order, folder):
     return outcomes == {"passed"}
 
 
-@pytest.mark.thorough
 @pytest.mark.timeout(300)
-@BY_STEP
+@pytest.mark.parametrize(
+    "exercise",
+    [
+        # Step 4 is looked at in a browser.
+        pytest.param(one, marks=pytest.mark.exhaustive if one.number == 4 else pytest.mark.thorough)
+        for one in EXERCISES
+    ],
+    ids=lambda one: one.id,
+)
 def test_every_right_order_passes_the_steps_tests_and_its_neighbours_fail(exercise, tmp_path):
     question, number = lines_of(exercise), itertools.count()
     for order in questions.right_orders(question):
