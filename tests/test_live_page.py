@@ -179,7 +179,8 @@ def test_a_mistake_is_told_as_check_tells_it(step, live):
         page = await Page.open(browser, address, find_exercise(str(step)).id)
         wrong = []
         for exercise in all_exercises():
-            if exercise.number != step:
+            # No page has a challenge. That of step 6 needs a browser that Playwright drives.
+            if exercise.number != step or (exercise.is_challenge and step >= 6):
                 continue
             for mistake in exercise.mistakes:
                 for _ in range(2):  # one that is told by milliseconds needs a quiet machine
