@@ -68,12 +68,13 @@ def repeats(item):
     """Whether a test in a browser and the script it looks at are those of the step before.
 
     But for the address to which the script connects, which another test of the step looks at. From
-    step 8 on, whether a test is that of the step before.
+    step 6 on, whether a test in a browser is that of the step before; from step 8 on, any test.
     """
     folder = item.path.parents[1]
-    if folder in STEPS[7:]:
+    is_in_browser = item.get_closest_marker("browser")
+    if folder in STEPS[7:] or (folder in STEPS[5:] and is_in_browser):
         return item.originalname not in find_exercise(folder.name).own_tests
-    if folder not in STEPS[1:] or not item.get_closest_marker("browser"):
+    if folder not in STEPS[1:] or not is_in_browser:
         return False
     before = STEPS[STEPS.index(folder) - 1]
     names = (item.path.relative_to(folder), "static/js/websocket.js")

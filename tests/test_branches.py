@@ -221,6 +221,7 @@ def test_a_branch_with_somebodys_commits_is_left_alone_unless_forced(repository,
     assert heads(repository).split()[::2] == ["main"]
 
 
+@pytest.mark.thorough
 def test_release_pushes_one_solution_or_all_exercises_and_never_another(repository, tmp_path):
     remote = tmp_path / "remote.git"
     git(tmp_path, "init", "-q", "--bare", remote)

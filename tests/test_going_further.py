@@ -719,6 +719,7 @@ STALLED = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("request_", STALLED.values(), ids=STALLED)
 async def test_nginx_ends_a_client_that_stalls(behind_nginx, request_):
     await ask_nginx(behind_nginx, request_.encode())  # until it is closed
@@ -734,6 +735,7 @@ async def test_1010_idle_connections_to_nginx_lock_nobody_out(behind_nginx):
             await asyncio.gather(*(reader.read() for reader in readers))  # all are closed
 
 
+@pytest.mark.thorough
 async def test_nginx_answers_a_flood_of_requests_with_503(behind_nginx):
     one = GET.replace("Connection: close\r\n", "") + "\r\n"
     answers = await ask_nginx(behind_nginx, (199 * one + GET + "\r\n").encode())

@@ -326,6 +326,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("exercise", "mistake"), MISTAKES, ids=lambda one: getattr(one, "name", None)
 )

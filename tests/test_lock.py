@@ -59,6 +59,7 @@ def test_pipenv_finds_the_lock_up_to_date(root):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_the_lock_holds_what_its_packages_need(lock, root, platform, python):

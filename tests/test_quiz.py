@@ -359,6 +359,7 @@ async def put_in_order(page, question):
             assert await up.evaluate("button => button === document.activeElement")
 
 
+@pytest.mark.thorough
 def test_the_questions_work_by_keyboard_and_without_a_server_and_survive_a_reload(site, in_browser):
     async def look(context):
         page = await context.new_page()
