@@ -62,7 +62,7 @@ class Server:
         with socket.create_server(("127.0.0.1", self.port)) as listener:
             self.port = listener.getsockname()[1]
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for each connection
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
             self.process, self.control, self.printed = starter(self.project).start(
                 listener, deadline=patience.DEADLINE
             )

@@ -344,14 +344,10 @@ def test_the_tests_that_run_what_a_page_shows_are_there():
     assert [line for line in RUN_BY if f"$ {line}" not in shown] == []
 
 
-# Other tests run what these acts show, too, so they are compared with --all, or once a week.
-MARKS_OF_ACTS = {
-    **dict.fromkeys(("tests", "faults", "labs"), pytest.mark.exhaustive),
-    **dict.fromkeys(("learning", "german", "teaching", "servers"), pytest.mark.thorough),
-    **dict.fromkeys(("scaled_out", "deploying", "in_class", "grading"), pytest.mark.thorough),
-}
+# Other tests run what most acts show, too, so these are compared with --all, or once a week.
+MARKS = {"command": (), **dict.fromkeys(("tests", "faults", "labs"), pytest.mark.exhaustive)}
 ACTS = [
-    pytest.param(act, marks=MARKS_OF_ACTS.get(act, ()))
+    pytest.param(act, marks=MARKS.get(act, pytest.mark.thorough))
     for act in load_script("capture").ACTS
     if act not in ("mistakes", "snippets")  # see below, and test_snippets.py
 ]

@@ -26,7 +26,9 @@ from workshop.outcomes import (
     SILENCE,
     Check,
     Teller,
+    frames_of,
     no_end,
+    still_running,
     stuck,
 )
 from workshop.tied import end, end_with_parent
@@ -205,26 +207,15 @@ def watch_for_loops(teller):
         frames = sys._current_frames()
         # Only the threads with an event loop; one of the project's own may take its time.
         loops = [t for t in threading.enumerate() if t.name in ("MainThread", "live server")]
-        stacks = [frames_of_project(frames.get(thread.ident)) for thread in loops]
+        stacks = [frames_of(frames.get(thread.ident), is_of_project) for thread in loops]
         stack = next(filter(None, stacks), [])
         if not stack:
             patience, busy = Patience(BUSY), []
             continue
-        # A function that has returned since was only called by the code that goes on and on.
-        busy = [frame for frame in stack if frame in busy] or stack
+        busy = still_running(stack, busy)
         if patience.is_over():
             teller.tell(stuck=stuck(busy[0].f_code.co_filename, busy[0].f_lineno))
             return
-
-
-def frames_of_project(frame):
-    """The frames on the stack that run a file of the project, the innermost first."""
-    frames = []
-    while frame:
-        if is_of_project(frame.f_code.co_filename):
-            frames.append(frame)
-        frame = frame.f_back
-    return frames
 
 
 def is_of_project(filename):

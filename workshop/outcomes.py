@@ -25,6 +25,24 @@ SHORT = 60  # characters of a sentence, beside which it need not have a line of 
 END_OF_PYTHON = "the code ended Python itself: is there an os._exit()?"
 
 
+def frames_of(frame, is_of_project):
+    """The frames from this one outwards whose files are the project's."""
+    frames = []
+    while frame:
+        if is_of_project(frame.f_code.co_filename):
+            frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def still_running(frames, before):
+    """Those of the frames that were there before, or all if none was.
+
+    A function that has returned since was only called by the code that goes on and on.
+    """
+    return [frame for frame in frames if frame in before] or frames
+
+
 def stuck(path, line):
     """Say that code at a line of a file has been busy for too long."""
     before = range(max(1, line - 3), line + 1)

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 
-from workshop.outcomes import BUSY, stuck
+from workshop.outcomes import BUSY, frames_of, still_running, stuck
 
 TOOL = 3  # one of the numbers that sys.monitoring has for tools
 
@@ -58,27 +58,25 @@ class Watch:
         """Tell where the code is, if it has been busy for too long, and end it."""
         seconds = time.perf_counter() - self.free_at
         if seconds > BUSY / 2:
-            stack = list(self.frames_of_project())
-            # A function that has returned since was only called by the code that goes on and on.
-            self.busy = [frame for frame in stack if frame in self.busy] or stack
+            self.busy = still_running(self.frames_of_project(), self.busy)
         if seconds > BUSY:
             self.tell(self.busy[0].f_code.co_filename, self.busy[0].f_lineno)
             raise KeyboardInterrupt
 
     def on_sleep(self, seconds):
         """Tell at once of a sleep that is too long, which would only be found once it is over."""
-        frame = next(self.frames_of_project(), None)
-        if frame and seconds > BUSY:
-            self.tell(frame.f_code.co_filename, frame.f_lineno)
+        frames = self.frames_of_project()
+        if frames and seconds > BUSY:
+            self.tell(frames[0].f_code.co_filename, frames[0].f_lineno)
             raise KeyboardInterrupt
 
     def frames_of_project(self):
         """The frames on the stack that run a file of the project, the innermost first."""
-        frame = sys._getframe()
-        while frame:
-            if self.project and frame.f_code.co_filename.startswith(self.project):
-                yield frame
-            frame = frame.f_back
+        return frames_of(sys._getframe(), self.is_of_project)
+
+    def is_of_project(self, path):
+        """Whether a file is one of the project whose code is watched."""
+        return self.project is not None and path.startswith(self.project)
 
     def tell(self, path, line):
         """Tell where the code is stuck."""

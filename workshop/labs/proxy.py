@@ -43,7 +43,7 @@ class Proxy:
     async def listening(self, listener=None):
         """Accept connections for the length of an `async with`, if need be on any free port."""
         listener = listener or socket.create_server((HOST, 0))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for each connection
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)  # and so of all it accepts
         self.port = listener.getsockname()[1]
         server = await asyncio.start_server(self._accept, sock=listener)
