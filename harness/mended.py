@@ -2,6 +2,8 @@
 
 import logging
 
+DISCONNECTS = {("uvicorn", "ClientDisconnected"), ("quart", "ClientDisconnectedError")}
+
 
 def with_both_keys(receive):
     """An ASGI `receive` for WebSockets whose messages of bytes have a text, too.
@@ -19,13 +21,14 @@ def with_both_keys(receive):
 def is_disconnect(error):
     """Whether an exception, or each one in a group, only says that the client has disconnected.
 
-    Since 0.23, Quart raises such an exception in a task that waits in receive(), and in a send()
-    right after, so the group of the handler's tasks ends with it. The app has done nothing wrong.
+    Uvicorn raises such an exception in a send() right after the client has disconnected. So does
+    Quart since 0.23, and also in a task that waits in receive(). The group of the handler's tasks
+    then ends with it. The app has done nothing wrong.
     """
     if isinstance(error, ExceptionGroup):
         return all(map(is_disconnect, error.exceptions))
     kind = type(error)
-    return kind.__name__ == "ClientDisconnectedError" and kind.__module__.startswith("quart.")
+    return (kind.__module__.partition(".")[0], kind.__name__) in DISCONNECTS
 
 
 def log_no_disconnects(app):

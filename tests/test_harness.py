@@ -11,6 +11,7 @@ import weakref
 
 import pytest
 from repo import ROOT, STEPS
+from uvicorn.protocols.utils import ClientDisconnected
 
 from harness import inprocess
 from harness.loops import never_reached
@@ -129,7 +130,7 @@ def test_an_exception_that_only_says_that_a_client_disconnected_is_no_failure():
     name, module = "ClientDisconnectedError", {"__module__": "quart.wrappers.base"}
     gone = type(name, (Exception,), module)()  # as Quart has it since 0.23
     own = type(name, (Exception,), {})()
-    both = ExceptionGroup("two tasks", [gone, ExceptionGroup("one", [gone])])
+    both = ExceptionGroup("two tasks", [gone, ExceptionGroup("one", [ClientDisconnected()])])
     assert is_disconnect(gone) and is_disconnect(both)
     for error in (own, ValueError(), ExceptionGroup("two tasks", [gone, ValueError()])):
         assert not is_disconnect(error)
